@@ -1,0 +1,171 @@
+//! Collects what one upload says of one file.
+
+use super::{ArmId, Complexity, Coverage, Evidence, FileCoverage, Kind};
+
+/// Takes the lines of a file in any order; ascending plain lines are the fast path.
+///
+/// A line that was seen before either merges with what was said ([`append`](Self::append)) or
+/// replaces it ([`assign`](Self::assign)). Lines are 1-based; line 0 is a bug of the caller.
+#[derive(Clone, Debug, Default)]
+pub struct FileBuilder {
+    /// Rows that came in ascending order.
+    sorted: FileCoverage,
+    /// The last line of `sorted`.
+    last: u32,
+    /// Rows that came late, in the order of their coming, and whether each replaces.
+    late: FileCoverage,
+    replaces: Vec<bool>,
+}
+
+impl FileBuilder {
+    /// An empty file.
+    pub fn new() -> FileBuilder {
+        FileBuilder::default()
+    }
+
+    /// Whether nothing was said yet.
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty() && self.late.is_empty()
+    }
+
+    /// Appends a plain line with a hit count.
+    #[inline]
+    pub fn hits(&mut self, line: u32, hits: u64) {
+        debug_assert!(line > 0, "lines are 1-based");
+        if line > self.last {
+            self.last = line;
+            self.sorted.push_plain(line, hits);
+        } else {
+            self.late.push_plain(line, hits);
+            self.replaces.push(false);
+        }
+    }
+
+    /// Adds a line, merging it with what the same upload said of it before: the first kind that is
+    /// not [`Kind::Line`] stays, complexity is lost. `missed` must be sorted.
+    pub fn append(
+        &mut self,
+        line: u32,
+        kind: Kind,
+        coverage: Coverage,
+        missed: Option<&[ArmId]>,
+        complexity: Option<Complexity>,
+    ) {
+        self.add(line, &Evidence::of_session(kind, coverage, missed, complexity), false);
+    }
+
+    /// Adds a line in place of what was said of it before. `missed` must be sorted.
+    pub fn assign(
+        &mut self,
+        line: u32,
+        kind: Kind,
+        coverage: Coverage,
+        missed: Option<&[ArmId]>,
+        complexity: Option<Complexity>,
+    ) {
+        self.add(line, &Evidence::of_session(kind, coverage, missed, complexity), true);
+    }
+
+    fn add(&mut self, line: u32, evidence: &Evidence<'_>, replaces: bool) {
+        debug_assert!(line > 0, "lines are 1-based");
+        if line > self.last {
+            self.last = line;
+            self.sorted.push(line, evidence);
+        } else {
+            self.late.push_unordered(line, evidence);
+            self.replaces.push(replaces);
+        }
+    }
+
+    /// The file. Linear when lines came in order; late lines are sorted.
+    pub fn finish(self) -> FileCoverage {
+        if self.late.is_empty() {
+            return self.sorted;
+        }
+        let late: Vec<(u32, Evidence<'_>)> = self.late.rows().collect();
+        let mut order: Vec<u32> = (0..late.len() as u32).collect();
+        order.sort_by_key(|&i| late[i as usize].0); // stable: the order of coming decides
+        let mut merged = FileCoverage::default();
+        let mut sorted = self.sorted.rows().peekable();
+        let mut next = 0;
+        while next < order.len() {
+            let line = late[order[next] as usize].0;
+            while let Some((before, evidence)) = sorted.next_if(|(sorted, _)| *sorted < line) {
+                merged.push(before, &evidence);
+            }
+            let first = sorted.next_if(|(sorted, _)| *sorted == line).map(|(_, evidence)| evidence);
+            let end = next + order[next..].partition_point(|&i| late[i as usize].0 == line);
+            let said = order[next..end].iter().map(|&i| (late[i as usize].1, self.replaces[i as usize]));
+            push_folded(&mut merged, line, first, said);
+            next = end;
+        }
+        for (line, evidence) in sorted {
+            merged.push(line, &evidence);
+        }
+        merged
+    }
+}
+
+/// Pushes one line of which several things were said, in order.
+fn push_folded<'a>(
+    merged: &mut FileCoverage,
+    line: u32,
+    first: Option<Evidence<'a>>,
+    said: impl Iterator<Item = (Evidence<'a>, bool)>,
+) {
+    let mut folded = FileCoverage::default();
+    let mut pending = first;
+    for (evidence, replaces) in said {
+        let before = folded.rows().next().map(|(_, evidence)| evidence).or(pending.take());
+        let mut step = FileCoverage::default();
+        match before {
+            Some(before) if !replaces => step.push_same_session(line, &before, &evidence),
+            _ => step.push(line, &evidence),
+        }
+        folded = step;
+    }
+    if let Some((line, evidence)) = folded.rows().next() {
+        merged.push(line, &evidence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(file: &FileCoverage) -> Vec<(u32, Kind, Coverage)> {
+        file.rows().map(|(line, row)| (line, row.kind, row.coverage())).collect()
+    }
+
+    #[test]
+    fn lines_come_out_sorted_and_repeated_lines_keep_the_highest_count() {
+        let mut file = FileBuilder::new();
+        for (line, hits) in [(5, 1), (2, 0), (5, 7), (9, 0), (2, 0)] {
+            file.hits(line, hits);
+        }
+        let expected = [(2, Coverage::Hits(0)), (5, Coverage::Hits(7)), (9, Coverage::Hits(0))];
+        assert_eq!(shown(&file.finish()), expected.map(|(line, hits)| (line, Kind::Line, hits)));
+    }
+
+    #[test]
+    fn an_assigned_branch_replaces_the_plain_line() {
+        let mut file = FileBuilder::new();
+        file.hits(1, 4);
+        file.hits(2, 4);
+        let half = Coverage::Arms { taken: 1, total: 2 };
+        file.assign(1, Kind::Branch, half, Some(&[ArmId::pair(0, 1)]), None);
+        let expected = [(1, Kind::Branch, half), (2, Kind::Line, Coverage::Hits(4))];
+        assert_eq!(shown(&file.finish()), expected);
+    }
+
+    #[test]
+    fn a_repeated_line_loses_its_complexity_and_keeps_its_first_kind() {
+        let mut file = FileBuilder::new();
+        let complexity = Some(Complexity { covered: 1, total: Some(2) });
+        file.append(1, Kind::Method, Coverage::Hits(1), None, complexity);
+        file.append(1, Kind::Branch, Coverage::Hits(3), None, complexity);
+        let file = file.finish();
+        assert_eq!(shown(&file), [(1, Kind::Method, Coverage::Hits(3))]);
+        assert_eq!(file.totals().complexity, 0);
+    }
+}

@@ -1,0 +1,317 @@
+//! The evidence of one file, in columns.
+
+use super::line::intersect;
+use super::{ArmId, Arms, Complexity, Coverage, Evidence, Kind, Missed, Totals};
+
+pub(crate) const KIND: u8 = 0b11;
+pub(crate) const HITS: u8 = 1 << 2;
+pub(crate) const IGNORED: u8 = 1 << 3;
+pub(crate) const PARTIAL: u8 = 1 << 4;
+pub(crate) const ARMS: u8 = 1 << 5;
+pub(crate) const COMPLEXITY: u8 = 1 << 6;
+
+/// The mark of a plain line with a hit count and nothing else: by far the most.
+pub(crate) const PLAIN: u8 = HITS;
+
+/// The branch of one line that has arms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ArmRow {
+    /// The most arms that one session took.
+    pub taken: u32,
+    /// The most arms that one session knows.
+    pub total: u32,
+    /// Ids in the column of missed arms that are this line's; `None` when unknown.
+    pub missed: Option<u32>,
+    /// Whether sessions that differ were joined.
+    pub mixed: bool,
+}
+
+/// The evidence of one file: a row per line, sorted by line, each line once.
+///
+/// Columns of equal length hold what every row has; branches and complexity, which few rows have,
+/// stand in columns of their own, in the order of their rows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FileCoverage {
+    pub(crate) lines: Vec<u32>,
+    pub(crate) hits: Vec<u64>,
+    pub(crate) marks: Vec<u8>,
+    pub(crate) arms: Vec<ArmRow>,
+    pub(crate) missed: Vec<ArmId>,
+    pub(crate) complexity: Vec<Complexity>,
+}
+
+impl FileCoverage {
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The rows, ascending: (1-based line, evidence).
+    pub fn rows(&self) -> Rows<'_> {
+        Rows { file: self, row: 0, arm: 0, missed: 0, complexity: 0 }
+    }
+
+    /// Adds a row behind the last. The line must be greater than the last row's.
+    pub fn push(&mut self, line: u32, evidence: &Evidence<'_>) {
+        debug_assert!(self.lines.last().is_none_or(|&last| last < line), "rows ascend");
+        self.push_unordered(line, evidence);
+    }
+
+    pub(super) fn push_unordered(&mut self, line: u32, evidence: &Evidence<'_>) {
+        let mut marks = evidence.kind as u8;
+        if evidence.hits.is_some() {
+            marks |= HITS;
+        }
+        if evidence.ignored {
+            marks |= IGNORED;
+        }
+        if evidence.partial {
+            marks |= PARTIAL;
+        }
+        if let Some(arms) = evidence.arms {
+            marks |= ARMS;
+            self.push_arms(arms);
+        }
+        if let Some(complexity) = evidence.complexity {
+            marks |= COMPLEXITY;
+            self.complexity.push(complexity);
+        }
+        self.lines.push(line);
+        self.hits.push(evidence.hits.unwrap_or(0));
+        self.marks.push(marks);
+    }
+
+    pub(super) fn push_plain(&mut self, line: u32, hits: u64) {
+        self.lines.push(line);
+        self.hits.push(hits);
+        self.marks.push(PLAIN);
+    }
+
+    fn push_arms(&mut self, arms: Arms<'_>) {
+        let ids = arms.missed.ids();
+        self.missed.extend_from_slice(ids.unwrap_or(&[]));
+        let missed = ids.map(|ids| ids.len() as u32);
+        self.arms.push(ArmRow { taken: arms.taken, total: arms.total, missed, mixed: arms.mixed });
+    }
+
+    /// Counts the file; `files` and `sessions` stay 0. One pass over the columns.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let mut arms = self.arms_rows();
+        for (&marks, &hits) in self.marks.iter().zip(&self.hits) {
+            if marks == PLAIN {
+                totals.lines += 1;
+                totals.hits += u64::from(hits > 0);
+                totals.misses += u64::from(hits == 0);
+            } else {
+                let row = arms.evidence(marks, hits);
+                totals.add(row.kind, row.coverage());
+            }
+        }
+        for complexity in &self.complexity {
+            totals.complexity += u64::from(complexity.covered);
+            totals.complexity_total += u64::from(complexity.total.unwrap_or(0));
+        }
+        totals
+    }
+
+    fn arms_rows(&self) -> Rows<'_> {
+        self.rows()
+    }
+
+    /// Joins two uploads' evidence of a file. Commutative, associative, idempotent.
+    ///
+    /// Linear in rows; a pass of column maxima where both know the same lines.
+    pub fn join(&self, other: &FileCoverage) -> FileCoverage {
+        if self.lines == other.lines { self.join_same_lines(other) } else { self.join_by_line(other) }
+    }
+
+    fn join_same_lines(&self, other: &FileCoverage) -> FileCoverage {
+        let marks = self.marks.iter().zip(&other.marks).map(|(&a, &b)| join_marks(a, b)).collect();
+        let hits = self.hits.iter().zip(&other.hits).map(|(&a, &b)| a.max(b)).collect();
+        let mut joined =
+            FileCoverage { lines: self.lines.clone(), hits, marks, ..FileCoverage::default() };
+        if self.arms.is_empty() && other.arms.is_empty() {
+            if self.complexity.is_empty() && other.complexity.is_empty() {
+                return joined;
+            }
+        }
+        let (mut a, mut b) = (self.rows(), other.rows());
+        let mut scratch = Vec::new();
+        for (&x, &y) in self.marks.iter().zip(&other.marks) {
+            if (x | y) & (ARMS | COMPLEXITY) == 0 {
+                continue;
+            }
+            let row = a.evidence(x, 0).join(&b.evidence(y, 0), &mut scratch);
+            if let Some(arms) = row.arms {
+                joined.push_arms(arms);
+            }
+            joined.complexity.extend(row.complexity);
+        }
+        joined
+    }
+
+    fn join_by_line(&self, other: &FileCoverage) -> FileCoverage {
+        let mut joined = FileCoverage::with_capacity(self.len().max(other.len()));
+        let (mut a, mut b) = (self.rows(), other.rows());
+        let mut scratch = Vec::new();
+        loop {
+            match (a.line(), b.line()) {
+                (None, None) => return joined,
+                (Some(x), Some(y)) if x == y => {
+                    let (left, right) = (a.next_row(), b.next_row());
+                    joined.push(x, &left.join(&right, &mut scratch));
+                }
+                (Some(x), y) if y.is_none_or(|y| x < y) => joined.push(x, &a.next_row()),
+                (_, Some(y)) => joined.push(y, &b.next_row()),
+                (Some(_), None) => unreachable!("covered by the guard above"),
+            }
+        }
+    }
+
+    /// Merges a later report of the same upload into this one, as Codecov merges the records of one
+    /// session: kinds and arms in all are the first's, a repeated line loses its complexity.
+    pub fn append(&self, later: &FileCoverage) -> FileCoverage {
+        let mut merged = FileCoverage::with_capacity(self.len().max(later.len()));
+        let (mut a, mut b) = (self.rows(), later.rows());
+        loop {
+            match (a.line(), b.line()) {
+                (None, None) => return merged,
+                (Some(x), Some(y)) if x == y => {
+                    let (left, right) = (a.next_row(), b.next_row());
+                    merged.push_same_session(x, &left, &right);
+                }
+                (Some(x), y) if y.is_none_or(|y| x < y) => merged.push(x, &a.next_row()),
+                (_, Some(y)) => merged.push(y, &b.next_row()),
+                (Some(_), None) => unreachable!("covered by the guard above"),
+            }
+        }
+    }
+
+    pub(super) fn push_same_session(&mut self, line: u32, a: &Evidence<'_>, b: &Evidence<'_>) {
+        let (first, second) = (a.coverage(), b.coverage());
+        if let (Coverage::Hits(x), Coverage::Hits(y), Kind::Line, Kind::Line) =
+            (first, second, a.kind, b.kind)
+        {
+            return self.push_plain(line, x.max(y));
+        }
+        let mut both = Vec::new();
+        let missed = match (session_missed(a), session_missed(b)) {
+            (Some(x), Some(y)) => {
+                intersect(x, y, &mut both);
+                Some(&both[..])
+            }
+            (None, Some(_)) if first.is_hit() => Some(&[][..]),
+            (Some(_), None) if second.is_hit() => Some(&[][..]),
+            (x, y) => x.or(y),
+        };
+        let kind = if a.kind == Kind::Line { b.kind } else { a.kind };
+        let coverage = first.merge(second, missed);
+        self.push(line, &Evidence::of_session(kind, coverage, missed, None));
+    }
+
+    fn with_capacity(rows: usize) -> FileCoverage {
+        FileCoverage {
+            lines: Vec::with_capacity(rows),
+            hits: Vec::with_capacity(rows),
+            marks: Vec::with_capacity(rows),
+            ..FileCoverage::default()
+        }
+    }
+
+    /// The rows whose line `keep` accepts.
+    pub fn filter(&self, mut keep: impl FnMut(u32) -> bool) -> FileCoverage {
+        let mut kept = FileCoverage::with_capacity(self.len());
+        for (line, evidence) in self.rows().filter(|(line, _)| keep(*line)) {
+            kept.push(line, &evidence);
+        }
+        kept
+    }
+}
+
+/// The missed arms of one session, where the report names them. A fully taken branch without
+/// names has none, which is not the same as naming an empty list.
+fn session_missed<'a>(evidence: &Evidence<'a>) -> Option<&'a [ArmId]> {
+    match evidence.arms?.missed {
+        Missed::Arms(ids) => Some(ids),
+        Missed::Unknown => None,
+    }
+}
+
+fn join_marks(a: u8, b: u8) -> u8 {
+    (a & KIND).max(b & KIND) | ((a | b) & !KIND)
+}
+
+/// The rows of a file, ascending by line.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    file: &'a FileCoverage,
+    row: usize,
+    arm: usize,
+    missed: usize,
+    complexity: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn line(&self) -> Option<u32> {
+        self.file.lines.get(self.row).copied()
+    }
+
+    fn next_row(&mut self) -> Evidence<'a> {
+        let (marks, hits) = (self.file.marks[self.row], self.file.hits[self.row]);
+        self.row += 1;
+        self.evidence(marks, hits)
+    }
+
+    /// The evidence of the next row with these marks, taking what is its own from the sparse columns.
+    fn evidence(&mut self, marks: u8, hits: u64) -> Evidence<'a> {
+        let arms = (marks & ARMS != 0).then(|| self.take_arms()).flatten();
+        let complexity = (marks & COMPLEXITY != 0).then(|| self.take_complexity()).flatten();
+        Evidence {
+            kind: match marks & KIND {
+                0 => Kind::Line,
+                1 => Kind::Method,
+                _ => Kind::Branch,
+            },
+            ignored: marks & IGNORED != 0,
+            partial: marks & PARTIAL != 0,
+            hits: (marks & HITS != 0).then_some(hits),
+            arms,
+            complexity,
+        }
+    }
+
+    fn take_arms(&mut self) -> Option<Arms<'a>> {
+        let row = self.file.arms.get(self.arm)?;
+        self.arm += 1;
+        let missed = match row.missed {
+            None => Missed::Unknown,
+            Some(count) => {
+                let start = self.missed;
+                self.missed += count as usize;
+                Missed::Arms(self.file.missed.get(start..self.missed)?)
+            }
+        };
+        Some(Arms { taken: row.taken, total: row.total, missed, mixed: row.mixed })
+    }
+
+    fn take_complexity(&mut self) -> Option<Complexity> {
+        let complexity = self.file.complexity.get(self.complexity)?;
+        self.complexity += 1;
+        Some(*complexity)
+    }
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = (u32, Evidence<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.line()?;
+        Some((line, self.next_row()))
+    }
+}

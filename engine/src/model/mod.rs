@@ -1,0 +1,17 @@
+//! What coverage is, as plain values: no IO, no clock, no format.
+//!
+//! An upload says something of each line ([`Coverage`]); what is kept of it is [`Evidence`], whose
+//! join is commutative, associative and idempotent, so that uploads may be merged in any order,
+//! at once or twice. [`FileCoverage`] holds the evidence of one file in columns.
+
+mod arm;
+mod builder;
+mod file;
+mod line;
+mod totals;
+
+pub use arm::ArmId;
+pub use builder::FileBuilder;
+pub use file::{ArmRow, FileCoverage, Rows};
+pub use line::{Arms, Complexity, Coverage, Evidence, Kind, Missed, State};
+pub use totals::Totals;
