@@ -58,7 +58,11 @@ impl ArmId {
 impl fmt::Display for ArmId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = usize::from(self.0[INLINE_BYTES]);
-        match self.0.get(..length.min(INLINE_BYTES)).map(std::str::from_utf8) {
+        match self
+            .0
+            .get(..length.min(INLINE_BYTES))
+            .map(std::str::from_utf8)
+        {
             Some(Ok(name)) if length <= INLINE_BYTES => f.write_str(name),
             _ => write!(f, "~{}", hex::encode(&self.0[..INLINE_BYTES])),
         }

@@ -51,7 +51,11 @@ impl FileBuilder {
         missed: Option<&[ArmId]>,
         complexity: Option<Complexity>,
     ) {
-        self.add(line, &Evidence::of_session(kind, coverage, missed, complexity), false);
+        self.add(
+            line,
+            &Evidence::of_session(kind, coverage, missed, complexity),
+            false,
+        );
     }
 
     /// Adds a line in place of what was said of it before. `missed` must be sorted.
@@ -63,7 +67,11 @@ impl FileBuilder {
         missed: Option<&[ArmId]>,
         complexity: Option<Complexity>,
     ) {
-        self.add(line, &Evidence::of_session(kind, coverage, missed, complexity), true);
+        self.add(
+            line,
+            &Evidence::of_session(kind, coverage, missed, complexity),
+            true,
+        );
     }
 
     fn add(&mut self, line: u32, evidence: &Evidence<'_>, replaces: bool) {
@@ -93,9 +101,13 @@ impl FileBuilder {
             while let Some((before, evidence)) = sorted.next_if(|(sorted, _)| *sorted < line) {
                 merged.push(before, &evidence);
             }
-            let first = sorted.next_if(|(sorted, _)| *sorted == line).map(|(_, evidence)| evidence);
+            let first = sorted
+                .next_if(|(sorted, _)| *sorted == line)
+                .map(|(_, evidence)| evidence);
             let end = next + order[next..].partition_point(|&i| late[i as usize].0 == line);
-            let said = order[next..end].iter().map(|&i| (late[i as usize].1, self.replaces[i as usize]));
+            let said = order[next..end]
+                .iter()
+                .map(|&i| (late[i as usize].1, self.replaces[i as usize]));
             push_folded(&mut merged, line, first, said);
             next = end;
         }
@@ -116,7 +128,11 @@ fn push_folded<'a>(
     let mut folded = FileCoverage::default();
     let mut pending = first;
     for (evidence, replaces) in said {
-        let before = folded.rows().next().map(|(_, evidence)| evidence).or(pending.take());
+        let before = folded
+            .rows()
+            .next()
+            .map(|(_, evidence)| evidence)
+            .or(pending.take());
         let mut step = FileCoverage::default();
         match before {
             Some(before) if !replaces => step.push_same_session(line, &before, &evidence),
@@ -134,7 +150,9 @@ mod tests {
     use super::*;
 
     fn shown(file: &FileCoverage) -> Vec<(u32, Kind, Coverage)> {
-        file.rows().map(|(line, row)| (line, row.kind, row.coverage())).collect()
+        file.rows()
+            .map(|(line, row)| (line, row.kind, row.coverage()))
+            .collect()
     }
 
     #[test]
@@ -143,8 +161,15 @@ mod tests {
         for (line, hits) in [(5, 1), (2, 0), (5, 7), (9, 0), (2, 0)] {
             file.hits(line, hits);
         }
-        let expected = [(2, Coverage::Hits(0)), (5, Coverage::Hits(7)), (9, Coverage::Hits(0))];
-        assert_eq!(shown(&file.finish()), expected.map(|(line, hits)| (line, Kind::Line, hits)));
+        let expected = [
+            (2, Coverage::Hits(0)),
+            (5, Coverage::Hits(7)),
+            (9, Coverage::Hits(0)),
+        ];
+        assert_eq!(
+            shown(&file.finish()),
+            expected.map(|(line, hits)| (line, Kind::Line, hits))
+        );
     }
 
     #[test]
@@ -161,7 +186,10 @@ mod tests {
     #[test]
     fn a_repeated_line_loses_its_complexity_and_keeps_its_first_kind() {
         let mut file = FileBuilder::new();
-        let complexity = Some(Complexity { covered: 1, total: Some(2) });
+        let complexity = Some(Complexity {
+            covered: 1,
+            total: Some(2),
+        });
         file.append(1, Kind::Method, Coverage::Hits(1), None, complexity);
         file.append(1, Kind::Branch, Coverage::Hits(3), None, complexity);
         let file = file.finish();

@@ -53,12 +53,21 @@ impl FileCoverage {
 
     /// The rows, ascending: (1-based line, evidence).
     pub fn rows(&self) -> Rows<'_> {
-        Rows { file: self, row: 0, arm: 0, missed: 0, complexity: 0 }
+        Rows {
+            file: self,
+            row: 0,
+            arm: 0,
+            missed: 0,
+            complexity: 0,
+        }
     }
 
     /// Adds a row behind the last. The line must be greater than the last row's.
     pub fn push(&mut self, line: u32, evidence: &Evidence<'_>) {
-        debug_assert!(self.lines.last().is_none_or(|&last| last < line), "rows ascend");
+        debug_assert!(
+            self.lines.last().is_none_or(|&last| last < line),
+            "rows ascend"
+        );
         self.push_unordered(line, evidence);
     }
 
@@ -96,7 +105,12 @@ impl FileCoverage {
         let ids = arms.missed.ids();
         self.missed.extend_from_slice(ids.unwrap_or(&[]));
         let missed = ids.map(|ids| ids.len() as u32);
-        self.arms.push(ArmRow { taken: arms.taken, total: arms.total, missed, mixed: arms.mixed });
+        self.arms.push(ArmRow {
+            taken: arms.taken,
+            total: arms.total,
+            missed,
+            mixed: arms.mixed,
+        });
     }
 
     /// Counts the file; `files` and `sessions` stay 0. One pass over the columns.
@@ -128,14 +142,32 @@ impl FileCoverage {
     ///
     /// Linear in rows; a pass of column maxima where both know the same lines.
     pub fn join(&self, other: &FileCoverage) -> FileCoverage {
-        if self.lines == other.lines { self.join_same_lines(other) } else { self.join_by_line(other) }
+        if self.lines == other.lines {
+            self.join_same_lines(other)
+        } else {
+            self.join_by_line(other)
+        }
     }
 
     fn join_same_lines(&self, other: &FileCoverage) -> FileCoverage {
-        let marks = self.marks.iter().zip(&other.marks).map(|(&a, &b)| join_marks(a, b)).collect();
-        let hits = self.hits.iter().zip(&other.hits).map(|(&a, &b)| a.max(b)).collect();
-        let mut joined =
-            FileCoverage { lines: self.lines.clone(), hits, marks, ..FileCoverage::default() };
+        let marks = self
+            .marks
+            .iter()
+            .zip(&other.marks)
+            .map(|(&a, &b)| join_marks(a, b))
+            .collect();
+        let hits = self
+            .hits
+            .iter()
+            .zip(&other.hits)
+            .map(|(&a, &b)| a.max(b))
+            .collect();
+        let mut joined = FileCoverage {
+            lines: self.lines.clone(),
+            hits,
+            marks,
+            ..FileCoverage::default()
+        };
         if self.arms.is_empty() && other.arms.is_empty() {
             if self.complexity.is_empty() && other.complexity.is_empty() {
                 return joined;
@@ -271,7 +303,9 @@ impl<'a> Rows<'a> {
     /// The evidence of the next row with these marks, taking what is its own from the sparse columns.
     fn evidence(&mut self, marks: u8, hits: u64) -> Evidence<'a> {
         let arms = (marks & ARMS != 0).then(|| self.take_arms()).flatten();
-        let complexity = (marks & COMPLEXITY != 0).then(|| self.take_complexity()).flatten();
+        let complexity = (marks & COMPLEXITY != 0)
+            .then(|| self.take_complexity())
+            .flatten();
         Evidence {
             kind: match marks & KIND {
                 0 => Kind::Line,
@@ -297,7 +331,12 @@ impl<'a> Rows<'a> {
                 Missed::Arms(self.file.missed.get(start..self.missed)?)
             }
         };
-        Some(Arms { taken: row.taken, total: row.total, missed, mixed: row.mixed })
+        Some(Arms {
+            taken: row.taken,
+            total: row.total,
+            missed,
+            mixed: row.mixed,
+        })
     }
 
     fn take_complexity(&mut self) -> Option<Complexity> {

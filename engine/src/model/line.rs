@@ -80,13 +80,33 @@ impl Coverage {
             (Partial, Hits(hits)) if hits < 2 => Partial,
             (Hits(0), Partial) => Partial,
             (Partial, hits @ Hits(_)) | (hits @ Hits(_), Partial) => hits,
-            (Hits(0) | Partial, arms @ Arms { .. }) | (arms @ Arms { .. }, Hits(0) | Partial) => arms,
-            (Hits(_), Arms { total, .. }) | (Arms { total, .. }, Hits(_)) => Arms { taken: total, total },
-            (Arms { taken: t1, total: n1 }, Arms { taken: t2, total: n2 }) => match missed {
-                Some(missed) => Arms { taken: n1.saturating_sub(missed.len() as u32), total: n1 },
+            (Hits(0) | Partial, arms @ Arms { .. }) | (arms @ Arms { .. }, Hits(0) | Partial) => {
+                arms
+            }
+            (Hits(_), Arms { total, .. }) | (Arms { total, .. }, Hits(_)) => Arms {
+                taken: total,
+                total,
+            },
+            (
+                Arms {
+                    taken: t1,
+                    total: n1,
+                },
+                Arms {
+                    taken: t2,
+                    total: n2,
+                },
+            ) => match missed {
+                Some(missed) => Arms {
+                    taken: n1.saturating_sub(missed.len() as u32),
+                    total: n1,
+                },
                 None if t1 == n1 => self,
                 None if t2 == n2 => other,
-                None => Arms { taken: t1.max(t2), total: n1.max(n2) },
+                None => Arms {
+                    taken: t1.max(t2),
+                    total: n1.max(n2),
+                },
             },
         }
     }
@@ -117,7 +137,10 @@ pub struct Complexity {
 impl Complexity {
     /// The greater of each part.
     pub fn join(self, other: Complexity) -> Complexity {
-        Complexity { covered: self.covered.max(other.covered), total: self.total.max(other.total) }
+        Complexity {
+            covered: self.covered.max(other.covered),
+            total: self.total.max(other.total),
+        }
     }
 }
 
@@ -179,7 +202,11 @@ impl<'a> Evidence<'a> {
         missed: Option<&'a [ArmId]>,
         complexity: Option<Complexity>,
     ) -> Evidence<'a> {
-        let mut evidence = Evidence { kind, complexity, ..Evidence::default() };
+        let mut evidence = Evidence {
+            kind,
+            complexity,
+            ..Evidence::default()
+        };
         match coverage {
             Coverage::Null => {}
             Coverage::Ignored => evidence.ignored = true,
@@ -191,7 +218,12 @@ impl<'a> Evidence<'a> {
                     None if taken == total => Missed::Arms(&[]),
                     None => Missed::Unknown,
                 };
-                evidence.arms = Some(Arms { taken, total, missed, mixed: false });
+                evidence.arms = Some(Arms {
+                    taken,
+                    total,
+                    missed,
+                    mixed: false,
+                });
             }
         }
         evidence
@@ -236,20 +268,30 @@ impl<'a> Evidence<'a> {
 
 impl<'a> Arms<'a> {
     fn coverage(self, line_was_hit: bool) -> Coverage {
-        let Arms { taken, total, missed, mixed } = self;
+        let Arms {
+            taken,
+            total,
+            missed,
+            mixed,
+        } = self;
         if line_was_hit {
-            return Coverage::Arms { taken: total, total };
+            return Coverage::Arms {
+                taken: total,
+                total,
+            };
         }
         match missed {
-            Missed::Arms(ids) if mixed => {
-                Coverage::Arms { taken: total.saturating_sub(ids.len() as u32), total }
-            }
+            Missed::Arms(ids) if mixed => Coverage::Arms {
+                taken: total.saturating_sub(ids.len() as u32),
+                total,
+            },
             _ => Coverage::Arms { taken, total },
         }
     }
 
     fn join(self, other: Arms<'a>, scratch: &'a mut Vec<ArmId>) -> Arms<'a> {
-        let same = (self.taken, self.total, self.missed) == (other.taken, other.total, other.missed);
+        let same =
+            (self.taken, self.total, self.missed) == (other.taken, other.total, other.missed);
         let missed = match (self.missed, other.missed) {
             (a, b) if a == b => a,
             (Missed::Unknown, known) | (known, Missed::Unknown) => known,

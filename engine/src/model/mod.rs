@@ -6,7 +6,7 @@
 
 mod arm;
 mod builder;
-mod file;
+pub(crate) mod file;
 mod line;
 mod totals;
 

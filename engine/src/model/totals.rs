@@ -94,7 +94,14 @@ mod tests {
 
     #[test]
     fn percentages_have_five_decimals_except_the_exact_ends() {
-        let text = |hits, lines| Totals { hits, lines, ..Totals::default() }.coverage_text();
+        let text = |hits, lines| {
+            Totals {
+                hits,
+                lines,
+                ..Totals::default()
+            }
+            .coverage_text()
+        };
         assert_eq!(text(0, 0), None);
         assert_eq!(text(3, 3).as_deref(), Some("100"));
         assert_eq!(text(0, 3).as_deref(), Some("0"));

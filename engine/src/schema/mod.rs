@@ -1,0 +1,8 @@
+//! Code generated from `schemas/` by `script/gen`; never edited.
+
+#[rustfmt::skip]
+#[path = "pack_generated.rs"]
+#[allow(clippy::all, missing_docs, unsafe_code, dead_code, unreachable_pub, reason = "generated")]
+mod generated;
+
+pub(crate) use generated::pack;
