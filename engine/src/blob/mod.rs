@@ -1,0 +1,101 @@
+//! The object store: raw uploads and packs, by key. Objects are written whole and never changed.
+
+mod local;
+
+use std::fs::File;
+use std::path::Path;
+
+use bytes::Bytes;
+
+pub use local::{BlobWriter, LocalBlobs, Sealed};
+
+use crate::error::{Error, Result};
+
+/// Longest key, in bytes.
+pub const KEY_BYTES: usize = 512;
+/// Keys that one `list` answers at most.
+pub const LIST_KEYS: usize = 10_000;
+
+/// What a signed URL allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// To read the object.
+    Get,
+    /// To write it.
+    Put,
+}
+
+impl Method {
+    /// HTTP's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Put => "PUT",
+        }
+    }
+}
+
+/// An object store. When a call that writes has answered, the object survives a power cut.
+/// Errors of all: `Invalid` for a key that `check_key` refuses, `Io` and `Blob`.
+#[async_trait::async_trait]
+pub trait Blobs: Send + Sync {
+    /// Stores the bytes; an object of the same key is replaced at one moment.
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<()>;
+
+    /// Stores a finished file and takes it away: afterwards nothing is at `path`.
+    async fn put_file(&self, key: &str, path: &Path) -> Result<()>;
+
+    /// The whole object. Errors: `NotFound`.
+    async fn get(&self, key: &str) -> Result<Bytes>;
+
+    /// The object as a file of this machine that nobody changes or truncates while it is open. Errors: `NotFound`.
+    async fn open(&self, key: &str) -> Result<File>;
+
+    /// Its length in bytes, if it exists.
+    async fn size(&self, key: &str) -> Result<Option<u64>>;
+
+    /// Removes the object. Idempotent.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// The first `limit` (at most `LIST_KEYS`) keys that start with `prefix`, sorted.
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<String>>;
+
+    /// A URL that allows anyone this method on this key until `expires_us`. A store that clients reach through our own
+    /// server puts `base` (its public URL, as `https://host`) in front; others ignore it.
+    fn presign(&self, base: &str, method: Method, key: &str, expires_us: i64) -> Result<String>;
+
+    /// A URL for one PUT of this key.
+    fn presign_put(&self, base: &str, key: &str, expires_us: i64) -> Result<String> {
+        self.presign(base, Method::Put, key, expires_us)
+    }
+
+    /// A URL for reading this key.
+    fn presign_get(&self, base: &str, key: &str, expires_us: i64) -> Result<String> {
+        self.presign(base, Method::Get, key, expires_us)
+    }
+}
+
+/// Accepts keys of 1 to `KEY_BYTES` letters, digits and `-_.=+@`, in parts divided by single slashes; no part is `.`, `..` or
+/// starts with a dot. So a key can climb nowhere and needs no quoting in a URL's path.
+pub fn check_key(key: &str) -> Result<()> {
+    let invalid = |why| Err(Error::invalid(format_args!("blob key {key:?}"), why));
+    if key.is_empty() || key.len() > KEY_BYTES {
+        return Err(Error::invalid(
+            "blob key",
+            format_args!("{} bytes, expected 1 to {KEY_BYTES}", key.len()),
+        ));
+    }
+    if !key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/-_.=+@".contains(&byte))
+    {
+        return invalid("a character that keys do not have");
+    }
+    if key
+        .split('/')
+        .any(|part| part.is_empty() || part.starts_with('.'))
+    {
+        return invalid("a part that is empty or starts with a dot");
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! Commits, and the result that was counted for them.
+
+use sqlx::FromRow;
+
+use super::{Conn, Page};
+use crate::error::{Error, Result};
+use crate::id::{CommitId, OwnerId, RepoId};
+
+/// Commits that one walk of parents visits at most.
+pub const WALK_COMMITS: i64 = 1000;
+
+macro_rules! columns {
+    () => {
+        "id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us, created_us, updated_us,
+         state, ci_passed, totals, fold, report_created"
+    };
+}
+
+words! {
+    /// How far a commit's result is; a commit that only the modern endpoints touched has none yet.
+    CommitState {
+        /// Uploads are awaited or processed.
+        Pending = "pending",
+        /// Its report holds something.
+        Complete = "complete",
+        /// Its report is empty, or could not be made.
+        Error = "error",
+        /// Nobody is to be notified.
+        Skipped = "skipped",
+    }
+}
+
+/// One commit.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Commit {
+    /// Its id.
+    pub id: CommitId,
+    /// Its repository.
+    pub repo_id: RepoId,
+    /// Its hash in git.
+    pub sha: String,
+    /// The hash of its first parent.
+    pub parent_sha: Option<String>,
+    /// Its git branch.
+    pub branch: Option<String>,
+    /// The number of its pull request.
+    pub pull_id: Option<i64>,
+    /// Its message.
+    pub message: Option<String>,
+    /// Who wrote it.
+    pub author_id: Option<OwnerId>,
+    /// When it was made, microseconds; when it became known, until the provider tells.
+    pub timestamp_us: i64,
+    /// When it became known, microseconds.
+    pub created_us: i64,
+    /// When it last changed, microseconds.
+    pub updated_us: i64,
+    /// How far its result is.
+    pub state: Option<CommitState>,
+    /// Whether the other checks passed.
+    pub ci_passed: Option<bool>,
+    /// The totals of its report, as JSON.
+    pub totals: Option<String>,
+    /// The key of the fold that `totals` was counted from.
+    pub fold: Option<String>,
+    /// Whether a client has created its report.
+    pub report_created: bool,
+}
+
+/// A commit to insert.
+#[derive(Clone, Debug)]
+pub struct NewCommit {
+    /// The id if it is new.
+    pub id: CommitId,
+    /// Its repository.
+    pub repo_id: RepoId,
+    /// Its hash in git.
+    pub sha: String,
+    /// The hash of its first parent.
+    pub parent_sha: Option<String>,
+    /// Its git branch.
+    pub branch: Option<String>,
+    /// The number of its pull request.
+    pub pull_id: Option<i64>,
+    /// Its message.
+    pub message: Option<String>,
+    /// Who wrote it.
+    pub author_id: Option<OwnerId>,
+    /// When it was made, microseconds.
+    pub timestamp_us: i64,
+    /// How far its result is.
+    pub state: Option<CommitState>,
+}
+
+/// Inserts the commit, or fills what an existing one lacks and overwrites nothing. It is new if its id is `new.id`.
+pub async fn upsert_commit(conn: &mut Conn, new: &NewCommit, now_us: i64) -> Result<Commit> {
+    const SQL: &str = concat!(
+        "insert into commits (id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us,
+             created_us, updated_us, state)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
+         on conflict (repo_id, sha) do update set
+             parent_sha = coalesce(commits.parent_sha, excluded.parent_sha),
+             branch = coalesce(commits.branch, excluded.branch),
+             pull_id = coalesce(commits.pull_id, excluded.pull_id),
+             message = coalesce(commits.message, excluded.message),
+             author_id = coalesce(commits.author_id, excluded.author_id),
+             state = coalesce(commits.state, excluded.state)
+         returning ",
+        columns!()
+    );
+    upsert(conn, SQL, new, now_us).await
+}
+
+/// Like `upsert_commit`, but a new branch, pull request or parent takes the place of the stored one (the older clients' rule).
+pub async fn overwrite_commit(conn: &mut Conn, new: &NewCommit, now_us: i64) -> Result<Commit> {
+    const SQL: &str = concat!(
+        "insert into commits (id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us,
+             created_us, updated_us, state)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
+         on conflict (repo_id, sha) do update set
+             parent_sha = coalesce(excluded.parent_sha, commits.parent_sha),
+             branch = coalesce(excluded.branch, commits.branch),
+             pull_id = coalesce(excluded.pull_id, commits.pull_id),
+             message = coalesce(commits.message, excluded.message),
+             author_id = coalesce(commits.author_id, excluded.author_id),
+             state = coalesce(commits.state, excluded.state)
+         returning ",
+        columns!()
+    );
+    upsert(conn, SQL, new, now_us).await
+}
+
+async fn upsert(
+    conn: &mut Conn,
+    sql: &'static str,
+    new: &NewCommit,
+    now_us: i64,
+) -> Result<Commit> {
+    Ok(on!(conn, |c| sqlx::query_as(sql)
+        .bind(new.id)
+        .bind(new.repo_id)
+        .bind(new.sha.as_str())
+        .bind(new.parent_sha.as_deref())
+        .bind(new.branch.as_deref())
+        .bind(new.pull_id)
+        .bind(new.message.as_deref())
+        .bind(new.author_id)
+        .bind(new.timestamp_us)
+        .bind(now_us)
+        .bind(new.state)
+        .fetch_one(c))?)
+}
+
+/// The repository's commit of this hash.
+pub async fn find_commit(conn: &mut Conn, repo: RepoId, sha: &str) -> Result<Option<Commit>> {
+    const SQL: &str = concat!(
+        "select ",
+        columns!(),
+        " from commits where repo_id = $1 and sha = $2"
+    );
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(repo)
+        .bind(sha)
+        .fetch_optional(c))?)
+}
+
+/// The commit of this id. Errors: `NotFound`.
+pub async fn get_commit(conn: &mut Conn, id: CommitId) -> Result<Commit> {
+    const SQL: &str = concat!("select ", columns!(), " from commits where id = $1");
+    on!(conn, |c| sqlx::query_as(SQL).bind(id).fetch_optional(c))?
+        .ok_or_else(|| Error::not_found(format_args!("commit {id}")))
+}
+
+/// One page of a repository's commits, newest first, of one branch or all, and how many there are in all.
+pub async fn list_commits(
+    conn: &mut Conn,
+    repo: RepoId,
+    branch: Option<&str>,
+    page: Page,
+) -> Result<(Vec<Commit>, i64)> {
+    match branch {
+        Some(branch) => list_commits_of_branch(conn, repo, branch, page).await,
+        None => list_commits_of_repo(conn, repo, page).await,
+    }
+}
+
+async fn list_commits_of_repo(
+    conn: &mut Conn,
+    repo: RepoId,
+    page: Page,
+) -> Result<(Vec<Commit>, i64)> {
+    const COUNT: &str = "select cast(count(*) as bigint) from commits where repo_id = $1";
+    const ROWS: &str = concat!(
+        "select ",
+        columns!(),
+        " from commits where repo_id = $1 order by timestamp_us desc, id limit $2 offset $3"
+    );
+    let total = on!(conn, |c| sqlx::query_scalar(COUNT).bind(repo).fetch_one(c))?;
+    let rows = on!(conn, |c| sqlx::query_as(ROWS)
+        .bind(repo)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(c))?;
+    Ok((rows, total))
+}
+
+async fn list_commits_of_branch(
+    conn: &mut Conn,
+    repo: RepoId,
+    branch: &str,
+    page: Page,
+) -> Result<(Vec<Commit>, i64)> {
+    const COUNT: &str =
+        "select cast(count(*) as bigint) from commits where repo_id = $1 and branch = $2";
+    const ROWS: &str = concat!(
+        "select ",
+        columns!(),
+        " from commits where repo_id = $1 and branch = $2 order by timestamp_us desc, id limit $3 offset $4"
+    );
+    let total = on!(conn, |c| sqlx::query_scalar(COUNT)
+        .bind(repo)
+        .bind(branch)
+        .fetch_one(c))?;
+    let rows = on!(conn, |c| sqlx::query_as(ROWS)
+        .bind(repo)
+        .bind(branch)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(c))?;
+    Ok((rows, total))
+}
+
+/// The known ancestors of a commit along first parents, nearest first, without itself: at most `limit` and `WALK_COMMITS`.
+/// The walk ends where a parent is unknown.
+pub async fn list_parents(
+    conn: &mut Conn,
+    repo: RepoId,
+    sha: &str,
+    limit: i64,
+) -> Result<Vec<Commit>> {
+    const SQL: &str = concat!(
+        "with recursive walk (depth, walked) as (
+             select cast(1 as bigint), parent_sha from commits where repo_id = $1 and sha = $2
+             union all
+             select depth + 1, commits.parent_sha from walk join commits on repo_id = $1 and sha = walked
+             where depth < $3)
+         select ",
+        columns!(),
+        " from walk join commits on repo_id = $1 and sha = walked order by depth limit $3"
+    );
+    let limit = limit.min(WALK_COMMITS);
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(repo)
+        .bind(sha)
+        .bind(limit)
+        .fetch_all(c))?)
+}
+
+/// Notes that a client has created the commit's report. Idempotent.
+pub async fn set_commit_report_created(conn: &mut Conn, id: CommitId, now_us: i64) -> Result<()> {
+    const SQL: &str = "update commits set report_created = true, updated_us = $2 where id = $1 and not report_created";
+    exec!(conn, sqlx::query(SQL).bind(id).bind(now_us))?;
+    Ok(())
+}
+
+/// Locks the commit until the transaction ends, so that its set of packs stands still. Errors: `NotFound`.
+pub async fn lock_commit(conn: &mut Conn, id: CommitId) -> Result<()> {
+    const SQL: &str = "update commits set updated_us = updated_us where id = $1";
+    match exec!(conn, sqlx::query(SQL).bind(id))? {
+        0 => Err(Error::not_found(format_args!("commit {id}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Stores what was counted from fold `fold`, if the stored result still is that of `from_fold` (the one that the caller
+/// started from): a result that another worker brought in the meantime stays. Returns whether it was stored.
+pub async fn set_commit_result(
+    conn: &mut Conn,
+    id: CommitId,
+    from_fold: Option<&str>,
+    result: &CommitResult,
+    now_us: i64,
+) -> Result<bool> {
+    const SQL: &str = "update commits set state = $3, totals = $4, fold = $5, updated_us = $6
+        where id = $1 and coalesce(fold, '') = coalesce($2, '')";
+    let rows = exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(from_fold)
+            .bind(result.state)
+            .bind(result.totals.as_deref())
+            .bind(result.fold.as_deref())
+            .bind(now_us)
+    )?;
+    Ok(rows == 1)
+}
+
+/// What was counted for a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitResult {
+    /// How far it is.
+    pub state: CommitState,
+    /// The totals, as JSON.
+    pub totals: Option<String>,
+    /// The key of the fold that they were counted from.
+    pub fold: Option<String>,
+}
+
+/// Stores how far the commit is, and nothing else. Errors: `NotFound`.
+pub async fn set_commit_state(
+    conn: &mut Conn,
+    id: CommitId,
+    state: CommitState,
+    now_us: i64,
+) -> Result<()> {
+    const SQL: &str = "update commits set state = $2, updated_us = $3 where id = $1";
+    match exec!(conn, sqlx::query(SQL).bind(id).bind(state).bind(now_us))? {
+        0 => Err(Error::not_found(format_args!("commit {id}"))),
+        _ => Ok(()),
+    }
+}

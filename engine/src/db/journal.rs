@@ -1,0 +1,96 @@
+//! The journal: one row per step of an upload's life, with its duration and verdict.
+
+use sqlx::FromRow;
+
+use super::{Conn, Page};
+use crate::error::Result;
+use crate::id::{JournalId, RepoId, UploadId};
+
+words! {
+    /// How a step ended.
+    Verdict {
+        /// As it should.
+        Ok = "ok",
+        /// With something that a person should know.
+        Warning = "warning",
+        /// It failed.
+        Error = "error",
+        /// It waits for something that the message names.
+        Waiting = "waiting",
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Step {
+    /// Its id.
+    pub id: JournalId,
+    /// The repository.
+    pub repo_id: RepoId,
+    /// The commit.
+    pub commit_sha: String,
+    /// The upload, if the step is one upload's.
+    pub upload_id: Option<UploadId>,
+    /// The step's word, as `received` or `parsed`.
+    pub step: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The problem's code.
+    pub code: Option<String>,
+    /// What happened, for people.
+    pub message: String,
+    /// More for programs, as JSON.
+    pub detail: Option<String>,
+    /// When it began, microseconds.
+    pub started_us: i64,
+    /// How long it took, microseconds.
+    pub duration_us: i64,
+}
+
+/// Inserts one step.
+pub async fn insert_step(conn: &mut Conn, step: &Step) -> Result<()> {
+    const SQL: &str = "insert into journal (id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail,
+            started_us, duration_us)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(step.id)
+            .bind(step.repo_id)
+            .bind(step.commit_sha.as_str())
+            .bind(step.upload_id)
+            .bind(step.step.as_str())
+            .bind(step.verdict)
+            .bind(step.code.as_deref())
+            .bind(step.message.as_str())
+            .bind(step.detail.as_deref())
+            .bind(step.started_us)
+            .bind(step.duration_us)
+    )?;
+    Ok(())
+}
+
+/// One page of a commit's steps in the order in which they were written, and how many there are in all.
+pub async fn list_steps(
+    conn: &mut Conn,
+    repo: RepoId,
+    sha: &str,
+    page: Page,
+) -> Result<(Vec<Step>, i64)> {
+    const COUNT: &str =
+        "select cast(count(*) as bigint) from journal where repo_id = $1 and commit_sha = $2";
+    const ROWS: &str = "select id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail, started_us,
+            duration_us
+        from journal where repo_id = $1 and commit_sha = $2 order by id limit $3 offset $4";
+    let total = on!(conn, |c| sqlx::query_scalar(COUNT)
+        .bind(repo)
+        .bind(sha)
+        .fetch_one(c))?;
+    let rows = on!(conn, |c| sqlx::query_as(ROWS)
+        .bind(repo)
+        .bind(sha)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(c))?;
+    Ok((rows, total))
+}

@@ -1,0 +1,392 @@
+//! The metadata database: facts and the queue, on PostgreSQL or SQLite, with one SQL text for both.
+//!
+//! Reads take a connection (`Db::read`). Writes hand over a closure (`Db::write`) that runs in a transaction:
+//! it commits as a whole, durably, before the caller has its answer, or it leaves nothing.
+//! On SQLite one task does all writes and commits those that wait together with one sync of the disk.
+
+/// `on!(conn, |c| query.fetch_one(c))`: the same expression on whichever engine `conn` is of.
+macro_rules! on {
+    ($conn:expr, |$c:ident| $query:expr) => {
+        match $conn.link() {
+            $crate::db::Link::Postgres($c) => $query.await,
+            $crate::db::Link::Sqlite($c) => $query.await,
+        }
+    };
+}
+
+/// `exec!(conn, query)`: a statement without rows; gives the rows affected.
+macro_rules! exec {
+    ($conn:expr, $query:expr) => {
+        match $conn.link() {
+            $crate::db::Link::Postgres(c) => {
+                $query.execute(c).await.map(|done| done.rows_affected())
+            }
+            $crate::db::Link::Sqlite(c) => $query.execute(c).await.map(|done| done.rows_affected()),
+        }
+    };
+}
+
+/// An enum that is stored, sent and printed as one lower-case word.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$case_doc])* #[serde(rename = $word)] $case),*
+        }
+
+        impl $name {
+            /// The stored word.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$case => $word),* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::Error;
+            fn from_str(word: &str) -> $crate::Result<$name> {
+                match word {
+                    $($word => Ok($name::$case),)*
+                    _ => Err($crate::Error::invalid(stringify!($name), format_args!("unknown word {word:?}"))),
+                }
+            }
+        }
+
+        impl<DB: sqlx::Database> sqlx::Type<DB> for $name where String: sqlx::Type<DB> {
+            fn type_info() -> DB::TypeInfo {
+                <String as sqlx::Type<DB>>::type_info()
+            }
+            fn compatible(info: &DB::TypeInfo) -> bool {
+                <String as sqlx::Type<DB>>::compatible(info)
+            }
+        }
+
+        impl<'q, DB: sqlx::Database> sqlx::Encode<'q, DB> for $name where &'q str: sqlx::Encode<'q, DB> {
+            fn encode_by_ref(
+                &self,
+                buffer: &mut <DB as sqlx::Database>::ArgumentBuffer<'q>,
+            ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+                <&'q str as sqlx::Encode<'q, DB>>::encode(self.as_str(), buffer)
+            }
+        }
+
+        impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for $name where &'r str: sqlx::Decode<'r, DB> {
+            fn decode(value: <DB as sqlx::Database>::ValueRef<'r>) -> Result<$name, sqlx::error::BoxDynError> {
+                Ok(<&str as sqlx::Decode<'r, DB>>::decode(value)?.parse()?)
+            }
+        }
+    };
+}
+
+pub(crate) use {exec, on};
+
+pub mod branches;
+pub mod commits;
+pub(crate) mod dialect;
+pub mod flags;
+pub mod journal;
+pub mod owners;
+pub mod pulls;
+pub mod repos;
+pub mod settings;
+pub mod tokens;
+pub mod uploads;
+mod wake;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection,
+    Transaction,
+};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use wake::Topics;
+use writer::Writer;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Connections that one node holds to PostgreSQL at most, without the one that listens.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// Connections that read one SQLite file at most.
+const SQLITE_READERS: u32 = 8;
+/// How long a SQLite statement waits for another process's write.
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a caller waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A handle on the metadata database; cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    engine: Engine,
+    topics: Topics,
+    clock: Clock,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Postgres {
+        pool: sqlx::PgPool,
+        _listener: Arc<wake::Listener>,
+    },
+    Sqlite {
+        readers: sqlx::SqlitePool,
+        writer: Writer,
+        options: SqliteConnectOptions,
+    },
+}
+
+/// One page of a list: at most `limit` rows after the first `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Rows at most.
+    pub limit: i64,
+    /// Rows skipped.
+    pub offset: i64,
+}
+
+impl Page {
+    /// The first `limit` rows.
+    pub fn first(limit: i64) -> Page {
+        Page { limit, offset: 0 }
+    }
+}
+
+impl Db {
+    /// Opens `sqlite://path` (created if absent; its folder must exist) or `postgres://…`. Creates no tables: see `migrate`.
+    pub async fn open(url: &str, clock: Clock) -> Result<Db> {
+        match url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("sqlite") => Db::open_sqlite(url, clock).await,
+            Some("postgres" | "postgresql") => Db::open_postgres(url, clock).await,
+            _ => Err(Error::invalid(
+                "database url",
+                "expected sqlite://path or postgres://user@host/name",
+            )),
+        }
+    }
+
+    async fn open_sqlite(url: &str, clock: Clock) -> Result<Db> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(SQLITE_BUSY_TIMEOUT)
+            .pragma("temp_store", "memory");
+        let topics = Topics::default();
+        let writer = Writer::start(options.connect().await?, topics.clone());
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().pragma("query_only", "on"));
+        Ok(Db {
+            engine: Engine::Sqlite {
+                readers,
+                writer,
+                options,
+            },
+            topics,
+            clock,
+        })
+    }
+
+    async fn open_postgres(url: &str, clock: Clock) -> Result<Db> {
+        let options = PgConnectOptions::from_str(url)?.application_name("hitline");
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS + 1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        let topics = Topics::default();
+        let listener = Arc::new(wake::Listener::start(&pool, topics.clone()).await?);
+        Ok(Db {
+            engine: Engine::Postgres {
+                pool,
+                _listener: listener,
+            },
+            topics,
+            clock,
+        })
+    }
+
+    /// Brings the tables to this program's version; many nodes may call it at once.
+    /// Errors: `Migrate`, also when the database has a newer version than this program knows.
+    pub async fn migrate(&self) -> Result<()> {
+        let result = match &self.engine {
+            Engine::Postgres { pool, .. } => MIGRATIONS.run(pool).await,
+            Engine::Sqlite { options, .. } => {
+                let _lock = lock_migration(options.get_filename().to_owned()).await?;
+                let mut conn = options.connect().await?;
+                let result = MIGRATIONS.run(&mut conn).await;
+                conn.close().await?;
+                result
+            }
+        };
+        result.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => Error::Migrate(format!(
+                "the database has version {version}, which this program does not know; run a newer hitline"
+            )),
+            other => Error::Migrate(other.to_string()),
+        })
+    }
+
+    /// Answers once a statement has gone to the database and back.
+    pub async fn ping(&self) -> Result<()> {
+        exec!(self.read().await?, sqlx::query("select 1"))?;
+        Ok(())
+    }
+
+    /// A connection for reading, each statement on its own snapshot.
+    pub async fn read(&self) -> Result<Conn> {
+        Ok(Conn::new(match &self.engine {
+            Engine::Postgres { pool, .. } => Held::Postgres(pool.acquire().await?),
+            Engine::Sqlite { readers, .. } => Held::SqliteReader(readers.acquire().await?),
+        }))
+    }
+
+    /// Runs the closure in a transaction and answers when it is durable; an error of the closure undoes all of it.
+    /// On SQLite others may wait for the closure: it must await nothing but its connection.
+    /// Errors: the closure's, `Commit` and `Db`. If the caller stops waiting, the closure may still commit.
+    pub async fn write<T, F>(&self, closure: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite { writer, .. } => writer.write(closure).await,
+            Engine::Postgres { pool, .. } => {
+                let mut conn = Conn::new(Held::PostgresWriter(pool.begin().await?));
+                let answer = closure(&mut conn).await?;
+                conn.commit_postgres().await?;
+                Ok(answer)
+            }
+        }
+    }
+
+    /// A counter that changes after each commit that called `Conn::notify` with this topic; bursts may count once.
+    pub fn subscribe(&self, topic: &str) -> watch::Receiver<u64> {
+        self.topics.subscribe(topic)
+    }
+
+    /// The clock that this database's callers share.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The engine's name for people: `postgresql` or `sqlite`.
+    pub fn engine_name(&self) -> &'static str {
+        match &self.engine {
+            Engine::Postgres { .. } => "postgresql",
+            Engine::Sqlite { .. } => "sqlite",
+        }
+    }
+
+    /// Closes all connections, after the writes that were accepted. Later calls fail.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Postgres { pool, .. } => pool.close().await,
+            Engine::Sqlite {
+                readers, writer, ..
+            } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+/// A file lock beside the database, as SQLite's own locks do not span the steps of a migration.
+async fn lock_migration(database: PathBuf) -> Result<std::fs::File> {
+    let path = database.with_extension("migrate-lock");
+    tokio::task::spawn_blocking(move || {
+        let io = |error| Error::io(format_args!("lock {}", path.display()), error);
+        let file = std::fs::File::create(&path).map_err(io)?;
+        file.lock().map_err(io)?;
+        Ok(file)
+    })
+    .await
+    .map_err(|_| Error::Closed {
+        what: "migration".into(),
+    })?
+}
+
+/// A connection that queries run on: on its own, or inside a transaction.
+pub struct Conn {
+    held: Held,
+    topics: BTreeSet<String>,
+}
+
+enum Held {
+    Postgres(PoolConnection<Postgres>),
+    PostgresWriter(Transaction<'static, Postgres>),
+    SqliteReader(PoolConnection<Sqlite>),
+    SqliteWriter(SqliteConnection),
+}
+
+/// What `on!` and `exec!` match.
+pub(crate) enum Link<'c> {
+    Postgres(&'c mut PgConnection),
+    Sqlite(&'c mut SqliteConnection),
+}
+
+impl Conn {
+    fn new(held: Held) -> Conn {
+        Conn {
+            held,
+            topics: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn link(&mut self) -> Link<'_> {
+        match &mut self.held {
+            Held::Postgres(conn) => Link::Postgres(conn),
+            Held::PostgresWriter(transaction) => Link::Postgres(transaction),
+            Held::SqliteReader(conn) => Link::Sqlite(conn),
+            Held::SqliteWriter(conn) => Link::Sqlite(conn),
+        }
+    }
+
+    /// Wakes this topic's subscribers, on every node, once the transaction has committed.
+    pub fn notify(&mut self, topic: &str) {
+        debug_assert!(
+            matches!(self.held, Held::PostgresWriter(_) | Held::SqliteWriter(_)),
+            "notify belongs in a write"
+        );
+        if !self.topics.contains(topic) {
+            self.topics.insert(topic.to_owned());
+        }
+    }
+
+    async fn commit_postgres(mut self) -> Result<()> {
+        for topic in std::mem::take(&mut self.topics) {
+            exec!(
+                self,
+                sqlx::query(dialect::NOTIFY)
+                    .bind(wake::CHANNEL)
+                    .bind(topic.as_str())
+            )?;
+        }
+        match self.held {
+            Held::PostgresWriter(transaction) => Ok(transaction.commit().await?),
+            _ => Ok(()),
+        }
+    }
+}

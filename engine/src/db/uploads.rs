@@ -1,0 +1,467 @@
+//! Uploads: one received file each, with who sent it, its commit and its flags.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+
+use super::{Conn, Page, flags};
+use crate::error::{Error, Result};
+use crate::id::{CommitId, FlagId, RepoId, UploadErrorId, UploadId};
+
+/// Flags that one upload may carry.
+pub const UPLOAD_FLAGS: usize = 500;
+
+macro_rules! columns {
+    () => {
+        "id, external_id, repo_id, commit_id, kind, state, upload_type, provider, build_code, build_url, job_code,
+         name, env, order_number, storage_path, envelope, size_bytes, body_hash, pack, totals, uploader,
+         created_us, updated_us"
+    };
+}
+
+words! {
+    /// What an upload holds.
+    UploadKind {
+        /// Coverage reports.
+        Coverage = "coverage",
+        /// Results of test runs.
+        TestResults = "test_results",
+        /// A bundler's statistics.
+        BundleAnalysis = "bundle_analysis",
+    }
+}
+
+words! {
+    /// Where an upload is in its life.
+    UploadState {
+        /// Its bytes are awaited.
+        Started = "started",
+        /// Its bytes are durable.
+        Uploaded = "uploaded",
+        /// It was read, and nothing is to be merged: test results and bundles.
+        Processed = "processed",
+        /// Its pack is part of the commit's report.
+        Merged = "merged",
+        /// It could not be read; a row of `upload_error` says why.
+        Error = "error",
+        /// It names the pack of an earlier commit.
+        Complete = "complete",
+    }
+}
+
+words! {
+    /// Where an upload's pack comes from.
+    UploadType {
+        /// A client sent it.
+        Uploaded = "uploaded",
+        /// An earlier commit had it.
+        CarriedForward = "carriedforward",
+    }
+}
+
+words! {
+    /// The form of an upload's body.
+    Envelope {
+        /// JSON, as the command line client sends it.
+        V1 = "v1",
+        /// Text sections, as the older uploaders send it.
+        Legacy = "legacy",
+    }
+}
+
+/// One upload.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Upload {
+    /// Its id.
+    pub id: UploadId,
+    /// The UUID by which clients know it.
+    pub external_id: String,
+    /// Its repository.
+    pub repo_id: RepoId,
+    /// Its commit.
+    pub commit_id: CommitId,
+    /// What it holds.
+    pub kind: UploadKind,
+    /// Where it is in its life.
+    pub state: UploadState,
+    /// Where its pack comes from.
+    pub upload_type: UploadType,
+    /// The CI's word, as `github-actions`.
+    pub provider: Option<String>,
+    /// The CI's name of the build.
+    pub build_code: Option<String>,
+    /// The CI's page of the build.
+    pub build_url: Option<String>,
+    /// The CI's name of the job.
+    pub job_code: Option<String>,
+    /// The uploader's name for it.
+    pub name: Option<String>,
+    /// The uploader's environment values, as a JSON object.
+    pub env: Option<String>,
+    /// Its place among the merged uploads of its commit, from 0: the session id.
+    pub order_number: Option<i64>,
+    /// The key of its bytes in the object store.
+    pub storage_path: String,
+    /// The form of its body.
+    pub envelope: Envelope,
+    /// Length of its body.
+    pub size_bytes: Option<i64>,
+    /// BLAKE3 of its body, hex.
+    pub body_hash: Option<String>,
+    /// The name of its pack.
+    pub pack: Option<String>,
+    /// The totals of its pack, as JSON.
+    pub totals: Option<String>,
+    /// The uploading program and its version.
+    pub uploader: Option<String>,
+    /// When its row was made, microseconds.
+    pub created_us: i64,
+    /// When it last changed, microseconds.
+    pub updated_us: i64,
+}
+
+/// An upload to insert; it starts as `started`.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// Its id.
+    pub id: UploadId,
+    /// The UUID by which clients know it.
+    pub external_id: String,
+    /// Its repository.
+    pub repo_id: RepoId,
+    /// Its commit.
+    pub commit_id: CommitId,
+    /// What it holds.
+    pub kind: UploadKind,
+    /// Where its pack comes from.
+    pub upload_type: UploadType,
+    /// The CI's word.
+    pub provider: Option<String>,
+    /// The CI's name of the build.
+    pub build_code: Option<String>,
+    /// The CI's page of the build.
+    pub build_url: Option<String>,
+    /// The CI's name of the job.
+    pub job_code: Option<String>,
+    /// The uploader's name for it.
+    pub name: Option<String>,
+    /// The uploader's environment values, as a JSON object.
+    pub env: Option<String>,
+    /// The key of its bytes in the object store.
+    pub storage_path: String,
+    /// The form of its body.
+    pub envelope: Envelope,
+    /// The uploading program and its version.
+    pub uploader: Option<String>,
+    /// Names of its flags, at most `UPLOAD_FLAGS`; a name given twice counts once.
+    pub flags: Vec<String>,
+}
+
+/// Why an upload could not be read, or what was odd about it.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct UploadError {
+    /// Its id.
+    pub id: UploadErrorId,
+    /// The upload.
+    pub upload_id: UploadId,
+    /// The problem's code, as `report_empty`.
+    pub code: String,
+    /// Values for its text, as a JSON object.
+    pub params: String,
+    /// When it was found, microseconds.
+    pub created_us: i64,
+}
+
+/// An upload with its flags and errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadDetail {
+    /// The upload.
+    pub upload: Upload,
+    /// Names of its flags, sorted.
+    pub flags: Vec<String>,
+    /// Its errors, oldest first.
+    pub errors: Vec<UploadError>,
+}
+
+/// One part of a commit's report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadPack {
+    /// The upload.
+    pub upload_id: UploadId,
+    /// The name of its pack.
+    pub pack: String,
+    /// Names of the upload's flags, sorted.
+    pub flags: Vec<String>,
+}
+
+/// Inserts an upload with its flags. Errors: `Conflict` if the external id is known, `Invalid` for too many flags.
+pub async fn insert_upload(conn: &mut Conn, new: &NewUpload, now_us: i64) -> Result<Upload> {
+    const SQL: &str = concat!(
+        "insert into upload (id, external_id, repo_id, commit_id, kind, state, upload_type, provider, build_code,
+             build_url, job_code, name, env, storage_path, envelope, uploader, created_us, updated_us)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17) returning ",
+        columns!()
+    );
+    if new.flags.len() > UPLOAD_FLAGS {
+        return Err(Error::invalid(
+            "flags",
+            format_args!("more than {UPLOAD_FLAGS}"),
+        ));
+    }
+    let upload = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(new.id)
+        .bind(new.external_id.as_str())
+        .bind(new.repo_id)
+        .bind(new.commit_id)
+        .bind(new.kind)
+        .bind(UploadState::Started)
+        .bind(new.upload_type)
+        .bind(new.provider.as_deref())
+        .bind(new.build_code.as_deref())
+        .bind(new.build_url.as_deref())
+        .bind(new.job_code.as_deref())
+        .bind(new.name.as_deref())
+        .bind(new.env.as_deref())
+        .bind(new.storage_path.as_str())
+        .bind(new.envelope)
+        .bind(new.uploader.as_deref())
+        .bind(now_us)
+        .fetch_one(c))?;
+    let mut names: Vec<&str> = new.flags.iter().map(String::as_str).collect();
+    names.sort_unstable(); // every writer takes the flags' locks in the same order
+    names.dedup();
+    for name in names {
+        let flag = flags::upsert_flag(conn, FlagId::generate(now_us), new.repo_id, name).await?;
+        flags::insert_upload_flag(conn, new.id, flag.id).await?;
+    }
+    Ok(upload)
+}
+
+/// The upload of this external id.
+pub async fn find_upload(conn: &mut Conn, external_id: &str) -> Result<Option<Upload>> {
+    const SQL: &str = concat!("select ", columns!(), " from upload where external_id = $1");
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(external_id)
+        .fetch_optional(c))?)
+}
+
+/// The newest upload whose bytes have this key in the object store.
+pub async fn find_upload_by_path(conn: &mut Conn, storage_path: &str) -> Result<Option<Upload>> {
+    const SQL: &str = concat!(
+        "select ",
+        columns!(),
+        " from upload where storage_path = $1 order by id desc limit 1"
+    );
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(storage_path)
+        .fetch_optional(c))?)
+}
+
+/// The upload of this id. Errors: `NotFound`.
+pub async fn get_upload(conn: &mut Conn, id: UploadId) -> Result<Upload> {
+    const SQL: &str = concat!("select ", columns!(), " from upload where id = $1");
+    on!(conn, |c| sqlx::query_as(SQL).bind(id).fetch_optional(c))?
+        .ok_or_else(|| Error::not_found(format_args!("upload {id}")))
+}
+
+/// The flags of one upload, by name.
+pub async fn list_upload_flags(conn: &mut Conn, id: UploadId) -> Result<Vec<String>> {
+    const SQL: &str =
+        "select flag.name from upload_flag join flag on flag.id = flag_id where upload_id = $1
+        order by flag.name";
+    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(id)
+        .fetch_all(c))?)
+}
+
+/// One page of a commit's uploads of one kind, oldest first, and how many there are in all.
+pub async fn list_uploads(
+    conn: &mut Conn,
+    commit: CommitId,
+    kind: UploadKind,
+    page: Page,
+) -> Result<(Vec<UploadDetail>, i64)> {
+    const COUNT: &str =
+        "select cast(count(*) as bigint) from upload where commit_id = $1 and kind = $2";
+    const ROWS: &str = concat!(
+        "select ",
+        columns!(),
+        " from upload where commit_id = $1 and kind = $2 order by id limit $3 offset $4"
+    );
+    const ERRORS: &str = "select upload_error.id, upload_id, code, params, upload_error.created_us
+        from upload_error join upload on upload.id = upload_id
+        where commit_id = $1 and upload_id between $2 and $3 order by upload_error.id";
+    let total = on!(conn, |c| sqlx::query_scalar(COUNT)
+        .bind(commit)
+        .bind(kind)
+        .fetch_one(c))?;
+    let uploads: Vec<Upload> = on!(conn, |c| sqlx::query_as(ROWS)
+        .bind(commit)
+        .bind(kind)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(c))?;
+    let (Some(first), Some(last)) = (uploads.first(), uploads.last()) else {
+        return Ok((Vec::new(), total));
+    };
+    let (first, last) = (first.id, last.id);
+    let mut flags = list_flags_of_commit(conn, commit, first, last).await?;
+    let all_errors: Vec<UploadError> = on!(conn, |c| sqlx::query_as(ERRORS)
+        .bind(commit)
+        .bind(first)
+        .bind(last)
+        .fetch_all(c))?;
+    let mut errors: HashMap<UploadId, Vec<UploadError>> = HashMap::new();
+    for error in all_errors {
+        errors.entry(error.upload_id).or_default().push(error);
+    }
+    let rows = uploads.into_iter().map(|upload| UploadDetail {
+        flags: flags.remove(&upload.id).unwrap_or_default(),
+        errors: errors.remove(&upload.id).unwrap_or_default(),
+        upload,
+    });
+    Ok((rows.collect(), total))
+}
+
+/// The packs that a commit's report is the fold of, in the order in which they were merged.
+pub async fn list_packs(conn: &mut Conn, commit: CommitId) -> Result<Vec<UploadPack>> {
+    const SQL: &str = "select id, pack from upload
+        where commit_id = $1 and kind = 'coverage' and state in ('merged', 'complete') and pack is not null
+        order by order_number, id";
+    let packs: Vec<(UploadId, String)> =
+        on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
+    let mut flags = list_flags_of_commit(conn, commit, UploadId(0), UploadId(i64::MAX)).await?;
+    let packs = packs.into_iter().map(|(upload_id, pack)| UploadPack {
+        upload_id,
+        pack,
+        flags: flags.remove(&upload_id).unwrap_or_default(),
+    });
+    Ok(packs.collect())
+}
+
+/// Flag names by upload, for a commit's uploads from `first` to `last`.
+async fn list_flags_of_commit(
+    conn: &mut Conn,
+    commit: CommitId,
+    first: UploadId,
+    last: UploadId,
+) -> Result<HashMap<UploadId, Vec<String>>> {
+    const SQL: &str = "select upload_id, flag.name from upload
+        join upload_flag on upload_id = upload.id join flag on flag.id = flag_id
+        where commit_id = $1 and upload.id between $2 and $3 order by flag.name";
+    let rows: Vec<(UploadId, String)> = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(commit)
+        .bind(first)
+        .bind(last)
+        .fetch_all(c))?;
+    let mut flags: HashMap<UploadId, Vec<String>> = HashMap::new();
+    for (upload, name) in rows {
+        flags.entry(upload).or_default().push(name);
+    }
+    Ok(flags)
+}
+
+/// Notes that a started upload's bytes are durable: `hash` is BLAKE3 in hex. Returns whether that is news.
+pub async fn mark_uploaded(
+    conn: &mut Conn,
+    id: UploadId,
+    size_bytes: i64,
+    hash: &str,
+    now_us: i64,
+) -> Result<bool> {
+    const SQL: &str =
+        "update upload set state = 'uploaded', size_bytes = $2, body_hash = $3, updated_us = $4
+        where id = $1 and state = 'started'";
+    Ok(exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(size_bytes)
+            .bind(hash)
+            .bind(now_us)
+    )? == 1)
+}
+
+/// Makes the pack part of the commit's report and gives the upload its order number. Returns whether that is news:
+/// a second call changes nothing. Locks the commit until the transaction ends.
+pub async fn mark_merged(
+    conn: &mut Conn,
+    id: UploadId,
+    pack: &str,
+    totals: Option<&str>,
+    now_us: i64,
+) -> Result<bool> {
+    const LOCK: &str = "update commits set updated_us = $2 where id = (select commit_id from upload where id = $1)";
+    const SQL: &str = "update upload set state = 'merged', pack = $2, totals = $3, updated_us = $4,
+            order_number = (select coalesce(max(merged.order_number) + 1, 0) from upload as merged
+                where merged.commit_id = upload.commit_id)
+        where id = $1 and state in ('started', 'uploaded', 'error')";
+    exec!(conn, sqlx::query(LOCK).bind(id).bind(now_us))?;
+    Ok(exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(pack)
+            .bind(totals)
+            .bind(now_us)
+    )? == 1)
+}
+
+/// Notes that test results or a bundle were read. Returns whether that is news.
+pub async fn mark_processed(conn: &mut Conn, id: UploadId, now_us: i64) -> Result<bool> {
+    const SQL: &str = "update upload set state = 'processed', updated_us = $2
+        where id = $1 and state in ('started', 'uploaded', 'error')";
+    Ok(exec!(conn, sqlx::query(SQL).bind(id).bind(now_us))? == 1)
+}
+
+/// Notes that an upload could not be read, and why: `params` is a JSON object. Returns whether that is news:
+/// an upload that is merged or has an error stays as it is.
+pub async fn mark_error(
+    conn: &mut Conn,
+    id: UploadId,
+    code: &str,
+    params: &str,
+    now_us: i64,
+) -> Result<bool> {
+    const SQL: &str = "update upload set state = 'error', updated_us = $2
+        where id = $1 and state in ('started', 'uploaded')";
+    let news = exec!(conn, sqlx::query(SQL).bind(id).bind(now_us))? == 1;
+    if news {
+        insert_upload_error(conn, id, code, params, now_us).await?;
+    }
+    Ok(news)
+}
+
+/// Adds an error or a warning to an upload and leaves its state.
+pub async fn insert_upload_error(
+    conn: &mut Conn,
+    upload: UploadId,
+    code: &str,
+    params: &str,
+    now_us: i64,
+) -> Result<()> {
+    const SQL: &str = "insert into upload_error (id, upload_id, code, params, created_us) values ($1, $2, $3, $4, $5)";
+    let id = UploadErrorId::generate(now_us);
+    exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(upload)
+            .bind(code)
+            .bind(params)
+            .bind(now_us)
+    )?;
+    Ok(())
+}
+
+/// How many of a commit's coverage uploads are in each state; states without uploads are absent.
+pub async fn count_by_state(
+    conn: &mut Conn,
+    commit: CommitId,
+) -> Result<HashMap<UploadState, i64>> {
+    const SQL: &str = "select state, cast(count(*) as bigint) from upload
+        where commit_id = $1 and kind = 'coverage' group by state";
+    let rows: Vec<(UploadState, i64)> =
+        on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
+    Ok(rows.into_iter().collect())
+}

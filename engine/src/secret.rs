@@ -1,0 +1,87 @@
+//! Secrets: text that never reaches a log, tokens, and the hashes that are stored in their place.
+
+use std::fmt;
+
+use rand::TryRngCore as _;
+use sha2::{Digest as _, Sha256};
+
+/// What every API token starts with, so that scanners and people know it.
+pub const API_TOKEN_PREFIX: &str = "hl_";
+/// Random bytes in an API token and in a signing key.
+const RANDOM_BYTES: usize = 32;
+
+/// Text that prints as `[secret]`; read it with `expose`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps the text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A token for uploading to one repository or owner: a random UUID's text, as the clients expect.
+pub fn new_upload_token() -> Secret {
+    Secret(uuid::Uuid::new_v4().to_string())
+}
+
+/// A token for the API: `hl_` and 43 characters of URL-safe base64, 256 random bits.
+pub fn new_api_token() -> Secret {
+    Secret(format!("{API_TOKEN_PREFIX}{}", random_text()))
+}
+
+/// A key for signing URLs and sessions: 43 characters of URL-safe base64, 256 random bits.
+pub fn new_signing_key() -> Secret {
+    Secret(random_text())
+}
+
+/// SHA-256 of a token, the only form in which it is stored. A UUID counts the same in any case, with or without dashes.
+/// One round is enough: tokens are random, not chosen by people.
+pub fn hash_token(token: &str) -> [u8; 32] {
+    let token = token.trim();
+    match uuid::Uuid::try_parse(token) {
+        Ok(uuid) => Sha256::digest(uuid.hyphenated().to_string()).into(),
+        Err(_) => Sha256::digest(token).into(),
+    }
+}
+
+fn random_text() -> String {
+    let mut bytes = [0; RANDOM_BYTES];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut bytes)
+        .expect("the system gives random bytes");
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuid_hashes_the_same_in_any_spelling() {
+        let dashed = hash_token("0f9a2b4c-1d3e-4f50-8a61-72b8c9d0e1f2");
+        assert_eq!(hash_token("0F9A2B4C-1D3E-4F50-8A61-72B8C9D0E1F2"), dashed);
+        assert_eq!(hash_token(" 0f9a2b4c1d3e4f508a6172b8c9d0e1f2\n"), dashed);
+        assert_ne!(hash_token("hl_0f9a2b4c"), dashed);
+    }
+
+    #[test]
+    fn tokens_have_their_documented_form_and_stay_out_of_logs() {
+        let token = new_api_token();
+        assert_eq!((token.expose().len(), &token.expose()[..3]), (46, "hl_"));
+        assert_eq!(new_upload_token().expose().len(), 36);
+        assert_eq!(format!("{token:?}"), "[secret]");
+    }
+}

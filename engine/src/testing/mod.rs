@@ -1,0 +1,41 @@
+//! Real services for tests: a PostgreSQL of the test process's own, and databases that vanish with the test.
+
+mod postgres;
+
+use tempfile::TempDir;
+
+pub use postgres::postgres;
+
+use crate::clock::Clock;
+use crate::db::Db;
+
+/// A database with all its tables, for one test; dropping it removes what it stored.
+pub struct TestDb {
+    /// The handle.
+    pub db: Db,
+    /// Its URL.
+    pub url: String,
+    _folder: Option<TempDir>,
+}
+
+/// A fresh SQLite database with all its tables.
+pub async fn temp_sqlite(clock: Clock) -> TestDb {
+    let folder = tempfile::tempdir().expect("make a temporary folder");
+    let url = format!(
+        "sqlite://{}",
+        folder.path().join("hitline.sqlite").display()
+    );
+    let mut test = open(url, clock).await;
+    test._folder = Some(folder);
+    test
+}
+
+async fn open(url: String, clock: Clock) -> TestDb {
+    let db = Db::open(&url, clock).await.expect("open the database");
+    db.migrate().await.expect("create the tables");
+    TestDb {
+        db,
+        url,
+        _folder: None,
+    }
+}
