@@ -1,8 +1,10 @@
-//! PostgreSQL for tests: one server per test process, which the kernel stops with it; one database per test.
+//! PostgreSQL for tests: one server per test process, which ends with it in any way it ends; one database per test.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -10,7 +12,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, PgConnection};
-use tempfile::TempDir;
 
 use super::TestDb;
 use crate::clock::Clock;
@@ -27,10 +28,13 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at the starting server.
 const START_PAUSE: Duration = Duration::from_millis(20);
 
+/// Runs the server until its own input ends, which it does when the test process is gone, then removes the folder.
+const GUARD: &str =
+    r#""$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$0""#;
+
 struct Server {
     url: String,
     _process: Child,
-    _folder: TempDir,
 }
 
 static SERVER: OnceLock<Server> = OnceLock::new();
@@ -69,16 +73,19 @@ fn start() -> Server {
     let folder = tempfile::Builder::new()
         .prefix("hitline-postgres-")
         .tempdir()
-        .expect("make a temporary folder");
-    let data = folder.path().join("data");
+        .expect("make a temporary folder")
+        .keep();
+    let data = folder.join("data");
     std::fs::create_dir(&data).expect("make the data folder");
-    let user = server_user(folder.path());
+    let user = server_user(&folder);
     if let Some((uid, gid)) = user {
-        chown(folder.path(), Some(uid), Some(gid)).expect("give the folder to PostgreSQL's user");
+        chown(&folder, Some(uid), Some(gid)).expect("give the folder to PostgreSQL's user");
         chown(&data, Some(uid), Some(gid)).expect("give the data folder to PostgreSQL's user");
     }
-    let log = folder.path().join("log");
-    let made = as_user(user, &programs.join("initdb"))
+    let log = folder.join("log");
+    let initdb = as_user(user, &programs.join("initdb"));
+    let made = Command::new(&initdb[0])
+        .args(&initdb[1..])
         .args([
             "--auth=trust",
             "--username=hitline",
@@ -88,8 +95,10 @@ fn start() -> Server {
             "-D",
         ])
         .arg(&data)
+        .stdin(Stdio::null())
         .stdout(log_file(&log))
         .stderr(log_file(&log))
+        .current_dir("/")
         .status()
         .expect("run initdb");
     assert!(
@@ -98,45 +107,42 @@ fn start() -> Server {
         std::fs::read_to_string(&log).unwrap_or_default()
     );
     let port = free_port();
-    let process = as_user(user, &programs.join("postgres"))
+    let process = Command::new("sh")
+        .args(["-c", GUARD])
+        .arg(&folder)
+        .args(as_user(user, &programs.join("postgres")))
         .arg("-D")
         .arg(&data)
         .args(["-p", &port.to_string(), "-h", "127.0.0.1"])
+        .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
         .args([
             "-c",
-            "fsync=off",
-            "-c",
-            "full_page_writes=off",
-            "-c",
             "max_connections=200",
+            "-c",
+            "unix_socket_directories=",
         ])
-        .args(["-c", "unix_socket_directories="])
+        .stdin(Stdio::piped())
         .stdout(log_file(&log))
         .stderr(log_file(&log))
+        .current_dir("/")
+        .process_group(0)
         .spawn()
         .expect("run postgres");
     Server {
         url: format!("postgres://hitline@127.0.0.1:{port}"),
         _process: process,
-        _folder: folder,
     }
 }
 
-/// A command under PostgreSQL's user (it refuses root) that the kernel ends with this process: SIGINT is its fast shutdown.
-fn as_user(user: Option<(u32, u32)>, program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
+/// The words that run a program under PostgreSQL's user, as it refuses root.
+fn as_user(user: Option<(u32, u32)>, program: &Path) -> Vec<OsString> {
+    let mut words = Vec::new();
     if let Some((uid, gid)) = user {
-        command
-            .arg(format!("--reuid={uid}"))
-            .arg(format!("--regid={gid}"))
-            .arg("--clear-groups");
+        words.extend(["setpriv".into(), format!("--reuid={uid}").into()]);
+        words.extend([format!("--regid={gid}").into(), "--clear-groups".into()]);
     }
-    command
-        .args(["--pdeathsig", "INT", "--"])
-        .arg(program)
-        .stdin(Stdio::null())
-        .current_dir("/");
-    command
+    words.push(program.into());
+    words
 }
 
 /// PostgreSQL's own user and group if this process is root's, else nobody in particular.

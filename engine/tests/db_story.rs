@@ -1,0 +1,572 @@
+//! One story that calls every query, told on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::HashMap;
+
+use engine::clock::Clock;
+use engine::db::branches::{self, BranchOrder};
+use engine::db::commits::{self, CommitResult, CommitState, NewCommit};
+use engine::db::journal::{self, Step, Verdict};
+use engine::db::owners;
+use engine::db::pulls::{self, PullState};
+use engine::db::repos::{self, NewRepo, RepoFilter};
+use engine::db::tokens::{self, NewApiToken, UploadToken};
+use engine::db::uploads::{self, Envelope, NewUpload, UploadKind, UploadState, UploadType};
+use engine::db::{Conn, Db, Page, flags, settings};
+use engine::id::{CommitId, FlagId, JournalId, OwnerId, RepoId, TokenId, UploadId};
+use engine::secret::hash_token;
+use engine::{Error, Result, testing};
+
+const START_US: i64 = 1_790_000_000_000_000;
+
+#[tokio::test]
+async fn story_on_sqlite() {
+    let test = testing::temp_sqlite(Clock::manual(START_US)).await;
+    story(&test.db).await;
+}
+
+#[tokio::test]
+async fn story_on_postgres() {
+    let test = testing::postgres(Clock::manual(START_US)).await;
+    story(&test.db).await;
+}
+
+#[tokio::test]
+async fn migration_may_run_again_and_at_once_on_sqlite() {
+    let test = testing::temp_sqlite(Clock::manual(START_US)).await;
+    let other = Db::open(&test.url, Clock::manual(START_US)).await.unwrap();
+    let (one, two) = tokio::join!(test.db.migrate(), other.migrate());
+    assert!(one.is_ok() && two.is_ok());
+}
+
+#[tokio::test]
+async fn migration_may_run_again_and_at_once_on_postgres() {
+    let test = testing::postgres(Clock::manual(START_US)).await;
+    let other = Db::open(&test.url, Clock::manual(START_US)).await.unwrap();
+    let (one, two) = tokio::join!(test.db.migrate(), other.migrate());
+    assert!(one.is_ok() && two.is_ok());
+}
+
+#[tokio::test]
+async fn database_of_a_newer_program_is_refused() {
+    let test = testing::temp_sqlite(Clock::manual(START_US)).await;
+    let mut raw = sqlx::SqlitePool::connect(&test.url)
+        .await
+        .unwrap()
+        .acquire()
+        .await
+        .unwrap();
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'later', true, x'00', 0)",
+    )
+    .execute(&mut *raw)
+    .await
+    .unwrap();
+    let refused = test.db.migrate().await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::Migrate(why) if why.contains("9999") && why.contains("newer"))
+    );
+}
+
+#[tokio::test]
+async fn wrong_url_is_refused_with_the_right_form() {
+    let refused = Db::open("mysql://here", Clock::system())
+        .await
+        .err()
+        .unwrap();
+    assert!(refused.to_string().contains("sqlite://path or postgres://"));
+}
+
+async fn story(db: &Db) {
+    db.ping().await.unwrap();
+    write(db, |conn| Box::pin(async move { tell(conn).await }))
+        .await
+        .unwrap();
+}
+
+async fn write<T: Send + 'static>(
+    db: &Db,
+    closure: impl for<'c> FnOnce(&'c mut Conn) -> futures_util::future::BoxFuture<'c, Result<T>>
+    + Send
+    + 'static,
+) -> Result<T> {
+    db.write(closure).await
+}
+
+async fn tell(conn: &mut Conn) -> Result<()> {
+    let repo = owners_and_repos(conn).await?;
+    tokens_open_what_they_should(conn, repo).await?;
+    let commit = commits_and_branches(conn, repo).await?;
+    pulls_keep_the_users_base(conn, repo).await?;
+    uploads_merge_once(conn, repo, commit).await?;
+    journal_and_settings(conn, repo).await
+}
+
+async fn owners_and_repos(conn: &mut Conn) -> Result<RepoId> {
+    let id = OwnerId::generate(START_US);
+    let acme = owners::upsert_owner(conn, id, "github", "Acme", START_US).await?;
+    let again =
+        owners::upsert_owner(conn, OwnerId::generate(START_US), "github", "ACME", 5).await?;
+    assert_eq!(
+        (again.id, again.username.as_str(), again.created_us),
+        (id, "ACME", START_US)
+    );
+    assert!(acme.upload_token_required);
+    owners::set_upload_token_required(conn, id, false).await?;
+    assert!(!owners::get_owner(conn, id).await?.upload_token_required);
+    assert_eq!(
+        owners::find_owner(conn, "github", "aCmE")
+            .await?
+            .unwrap()
+            .id,
+        id
+    );
+    assert!(owners::find_owner(conn, "gitlab", "acme").await?.is_none());
+    assert!(
+        owners::get_owner(conn, OwnerId(7))
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert_eq!(owners::list_owners(conn, "github").await?.len(), 1);
+
+    let mut ids = Vec::new();
+    for (name, private) in [("Widgets", false), ("gad_gets", false), ("secret", true)] {
+        let new = NewRepo {
+            id: RepoId::generate(START_US),
+            owner_id: id,
+            name: name.into(),
+            private,
+        };
+        ids.push(repos::upsert_repo(conn, &new, START_US).await?.id);
+    }
+    let (owner, widgets) = repos::find_repo(conn, "github", "acme", "widgets")
+        .await?
+        .unwrap();
+    assert_eq!(
+        (owner.id, widgets.id, widgets.active, widgets.activated),
+        (id, ids[0], false, true)
+    );
+    assert_eq!(widgets.default_branch, "main");
+    repos::activate_repo(conn, widgets.id, START_US + 1).await?;
+    repos::set_repo_info(
+        conn,
+        widgets.id,
+        Some("trunk"),
+        None,
+        Some("{}"),
+        START_US + 2,
+    )
+    .await?;
+    let widgets = repos::get_repo(conn, widgets.id).await?;
+    assert_eq!(
+        (widgets.active, widgets.default_branch.as_str()),
+        (true, "trunk")
+    );
+    assert_eq!(
+        repos::list_repos_named(conn, "ACME", "Widgets").await?,
+        [widgets.clone()]
+    );
+
+    let page = Page::first(10);
+    let all = RepoFilter {
+        visible_private: true,
+        ..RepoFilter::default()
+    };
+    let found = |rows: &[repos::Repo]| rows.iter().map(|repo| repo.id).collect::<Vec<_>>();
+    let (rows, total) = repos::list_repos(
+        conn,
+        id,
+        &all,
+        Page {
+            limit: 2,
+            offset: 1,
+        },
+    )
+    .await?;
+    assert_eq!((found(&rows), total), (vec![ids[1], ids[0]], 3));
+    let (rows, _) = repos::list_repos(conn, id, &RepoFilter::default(), page).await?;
+    assert_eq!(found(&rows), [ids[1], ids[0]]);
+    let active = RepoFilter {
+        active: Some(true),
+        ..RepoFilter::default()
+    };
+    assert_eq!(
+        found(&repos::list_repos(conn, id, &active, page).await?.0),
+        [ids[0]]
+    );
+    let search = RepoFilter {
+        search: Some("D_G".into()),
+        ..all.clone()
+    };
+    assert_eq!(
+        found(&repos::list_repos(conn, id, &search, page).await?.0),
+        [ids[1]]
+    );
+    let named = RepoFilter {
+        names: vec!["SECRET".into(), "widgets".into(), "none".into()],
+        ..all
+    };
+    assert_eq!(
+        found(&repos::list_repos(conn, id, &named, page).await?.0),
+        [ids[2], ids[0]]
+    );
+    Ok(ids[0])
+}
+
+async fn tokens_open_what_they_should(conn: &mut Conn, repo: RepoId) -> Result<()> {
+    let token = UploadToken {
+        id: TokenId::generate(START_US),
+        repo_id: Some(repo),
+        owner_id: None,
+    };
+    let hash = hash_token("0f9a2b4c-1d3e-4f50-8a61-72b8c9d0e1f2");
+    tokens::insert_upload_token(conn, &token, &hash, START_US).await?;
+    assert_eq!(tokens::find_upload_token(conn, &hash).await?, Some(token));
+    tokens::revoke_upload_token(conn, token.id, START_US).await?;
+    assert_eq!(tokens::find_upload_token(conn, &hash).await?, None);
+    assert!(
+        tokens::revoke_upload_token(conn, token.id, START_US)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    let next = UploadToken {
+        id: TokenId::generate(START_US),
+        ..token
+    };
+    tokens::insert_upload_token(conn, &next, &hash_token("next"), START_US).await?;
+    assert_eq!(
+        tokens::revoke_upload_tokens_of_repo(conn, repo, START_US).await?,
+        1
+    );
+
+    let hash = hash_token("hl_x");
+    let new = NewApiToken {
+        id: TokenId::generate(START_US),
+        hash,
+        owner_id: None,
+        name: "ci".into(),
+        scope: "read".into(),
+        expires_us: Some(START_US + 10),
+    };
+    tokens::insert_api_token(conn, &new, START_US).await?;
+    tokens::touch_api_token(conn, new.id, START_US + 3).await?;
+    let found = tokens::find_api_token(conn, &hash, START_US + 9)
+        .await?
+        .unwrap();
+    assert_eq!(
+        (found.name.as_str(), found.last_used_us),
+        ("ci", Some(START_US + 3))
+    );
+    assert!(
+        tokens::find_api_token(conn, &hash, START_US + 10)
+            .await?
+            .is_none()
+    );
+    tokens::revoke_api_token(conn, new.id, START_US).await?;
+    assert!(
+        tokens::find_api_token(conn, &hash, START_US)
+            .await?
+            .is_none()
+    );
+    Ok(())
+}
+
+fn new_commit(repo: RepoId, sha: &str, parent: Option<&str>, timestamp_us: i64) -> NewCommit {
+    NewCommit {
+        id: CommitId::generate(START_US),
+        repo_id: repo,
+        sha: sha.into(),
+        parent_sha: parent.map(str::to_owned),
+        branch: None,
+        pull_id: None,
+        message: None,
+        author_id: None,
+        timestamp_us,
+        state: None,
+    }
+}
+
+async fn commits_and_branches(conn: &mut Conn, repo: RepoId) -> Result<CommitId> {
+    for (sha, parent, age_us) in [
+        ("c", Some("b"), 0),
+        ("b", Some("a"), 10),
+        ("a", Some("unknown"), 20),
+    ] {
+        commits::upsert_commit(
+            conn,
+            &new_commit(repo, sha, parent, START_US - age_us),
+            START_US,
+        )
+        .await?;
+    }
+    let c = commits::find_commit(conn, repo, "c").await?.unwrap();
+    let filling = NewCommit {
+        branch: Some("main".into()),
+        ..new_commit(repo, "c", Some("x"), 0)
+    };
+    let filled = commits::upsert_commit(conn, &filling, START_US).await?;
+    assert_eq!(
+        (
+            filled.id,
+            filled.parent_sha.as_deref(),
+            filled.branch.as_deref()
+        ),
+        (c.id, Some("b"), Some("main"))
+    );
+    let other = NewCommit {
+        branch: Some("topic".into()),
+        ..new_commit(repo, "c", None, 0)
+    };
+    assert_eq!(
+        commits::upsert_commit(conn, &other, START_US)
+            .await?
+            .branch
+            .as_deref(),
+        Some("main")
+    );
+    let overwritten = commits::overwrite_commit(conn, &other, START_US).await?;
+    assert_eq!(
+        (
+            overwritten.branch.as_deref(),
+            overwritten.parent_sha.as_deref()
+        ),
+        (Some("topic"), Some("b"))
+    );
+
+    let shas = |rows: &[commits::Commit]| {
+        rows.iter()
+            .map(|commit| commit.sha.clone())
+            .collect::<Vec<_>>()
+    };
+    let (rows, total) = commits::list_commits(
+        conn,
+        repo,
+        None,
+        Page {
+            limit: 2,
+            offset: 1,
+        },
+    )
+    .await?;
+    assert_eq!(
+        (shas(&rows), total),
+        (vec!["b".to_owned(), "a".to_owned()], 3)
+    );
+    let (rows, total) = commits::list_commits(conn, repo, Some("topic"), Page::first(9)).await?;
+    assert_eq!((shas(&rows), total), (vec!["c".to_owned()], 1));
+    assert_eq!(
+        shas(&commits::list_parents(conn, repo, "c", 9).await?),
+        ["b", "a"]
+    );
+    assert_eq!(
+        shas(&commits::list_parents(conn, repo, "c", 1).await?),
+        ["b"]
+    );
+
+    commits::set_commit_report_created(conn, c.id, START_US).await?;
+    commits::set_commit_state(conn, c.id, CommitState::Pending, START_US).await?;
+    commits::lock_commit(conn, c.id).await?;
+    let result = |fold: &str| CommitResult {
+        state: CommitState::Complete,
+        totals: Some("{}".into()),
+        fold: Some(fold.into()),
+    };
+    assert!(commits::set_commit_result(conn, c.id, None, &result("one"), START_US).await?);
+    assert!(!commits::set_commit_result(conn, c.id, None, &result("late"), START_US).await?);
+    assert!(commits::set_commit_result(conn, c.id, Some("one"), &result("two"), START_US).await?);
+    let c = commits::get_commit(conn, c.id).await?;
+    assert_eq!(
+        (c.fold.as_deref(), c.state, c.report_created),
+        (Some("two"), Some(CommitState::Complete), true)
+    );
+
+    branches::touch_branch(conn, repo, "main", "c", START_US, START_US).await?;
+    branches::touch_branch(conn, repo, "main", "a", START_US - 20, START_US + 1).await?;
+    branches::touch_branch(conn, repo, "dev", "b", START_US - 10, START_US - 5).await?;
+    assert_eq!(
+        branches::find_branch(conn, repo, "main")
+            .await?
+            .unwrap()
+            .head,
+        "c"
+    );
+    for (order, names) in [
+        (BranchOrder::Name, ["dev", "main"]),
+        (BranchOrder::NameDescending, ["main", "dev"]),
+        (BranchOrder::Updated, ["dev", "main"]),
+        (BranchOrder::UpdatedDescending, ["main", "dev"]),
+    ] {
+        let (rows, total) = branches::list_branches(conn, repo, order, Page::first(9)).await?;
+        assert_eq!(
+            (
+                rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(),
+                total
+            ),
+            (names.to_vec(), 2)
+        );
+    }
+    Ok(c.id)
+}
+
+async fn pulls_keep_the_users_base(conn: &mut Conn, repo: RepoId) -> Result<()> {
+    pulls::set_user_base(conn, repo, 12, "a", START_US).await?;
+    pulls::upsert_pull(conn, repo, 12, Some("c"), START_US).await?;
+    pulls::upsert_pull(conn, repo, 12, None, START_US).await?;
+    let pull = pulls::find_pull(conn, repo, 12).await?.unwrap();
+    assert_eq!(
+        (
+            pull.head_sha.as_deref(),
+            pull.user_provided_base_sha.as_deref()
+        ),
+        (Some("c"), Some("a"))
+    );
+    assert_eq!(pull.state, PullState::Open);
+    Ok(())
+}
+
+fn new_upload(repo: RepoId, commit: CommitId, flags: &[&str]) -> NewUpload {
+    let id = UploadId::generate(START_US);
+    NewUpload {
+        id,
+        external_id: format!("external-{id}"),
+        repo_id: repo,
+        commit_id: commit,
+        kind: UploadKind::Coverage,
+        upload_type: UploadType::Uploaded,
+        provider: Some("github-actions".into()),
+        build_code: None,
+        build_url: None,
+        job_code: None,
+        name: None,
+        env: None,
+        storage_path: format!("raw/{id}"),
+        envelope: Envelope::V1,
+        uploader: None,
+        flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+    }
+}
+
+async fn uploads_merge_once(conn: &mut Conn, repo: RepoId, commit: CommitId) -> Result<()> {
+    let unit = new_upload(repo, commit, &["unit", "linux", "unit"]);
+    let plain = new_upload(repo, commit, &[]);
+    let broken = new_upload(repo, commit, &["unit"]);
+    for new in [&unit, &plain, &broken] {
+        assert_eq!(
+            uploads::insert_upload(conn, new, START_US).await?.state,
+            UploadState::Started
+        );
+    }
+    assert_eq!(flags::list_flags(conn, repo).await?.len(), 2);
+    let flag = flags::upsert_flag(conn, FlagId(1), repo, "unit").await?;
+    assert!(flag.id != FlagId(1) && !flag.deleted);
+    assert_eq!(
+        uploads::find_upload(conn, &unit.external_id)
+            .await?
+            .unwrap()
+            .id,
+        unit.id
+    );
+    assert_eq!(
+        uploads::find_upload_by_path(conn, &unit.storage_path)
+            .await?
+            .unwrap()
+            .id,
+        unit.id
+    );
+    assert_eq!(
+        uploads::list_upload_flags(conn, unit.id).await?,
+        ["linux", "unit"]
+    );
+
+    assert!(uploads::mark_uploaded(conn, unit.id, 10, "hash", START_US).await?);
+    assert!(!uploads::mark_uploaded(conn, unit.id, 11, "other", START_US).await?);
+    assert!(uploads::mark_merged(conn, plain.id, "pack-p", None, START_US).await?);
+    assert!(uploads::mark_merged(conn, unit.id, "pack-u", Some("{}"), START_US).await?);
+    assert!(!uploads::mark_merged(conn, unit.id, "pack-x", None, START_US).await?);
+    assert!(uploads::mark_error(conn, broken.id, "report_empty", "{}", START_US).await?);
+    assert!(!uploads::mark_error(conn, unit.id, "report_empty", "{}", START_US).await?);
+    uploads::insert_upload_error(conn, broken.id, "warning", "{}", START_US).await?;
+    let stored = uploads::get_upload(conn, unit.id).await?;
+    assert_eq!(
+        (
+            stored.order_number,
+            stored.size_bytes,
+            stored.pack.as_deref()
+        ),
+        (Some(1), Some(10), Some("pack-u"))
+    );
+
+    let packs = uploads::list_packs(conn, commit).await?;
+    let packs: Vec<_> = packs
+        .iter()
+        .map(|pack| (pack.pack.as_str(), pack.flags.len()))
+        .collect();
+    assert_eq!(packs, [("pack-p", 0), ("pack-u", 2)]);
+    let (rows, total) =
+        uploads::list_uploads(conn, commit, UploadKind::Coverage, Page::first(9)).await?;
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (row.upload.id, row.flags.len(), row.errors.len()))
+        .collect();
+    assert_eq!(
+        (rows, total),
+        (
+            vec![(unit.id, 2, 0), (plain.id, 0, 0), (broken.id, 1, 2)],
+            3
+        )
+    );
+    let counted = HashMap::from([(UploadState::Merged, 2), (UploadState::Error, 1)]);
+    assert_eq!(uploads::count_by_state(conn, commit).await?, counted);
+
+    let results = NewUpload {
+        kind: UploadKind::TestResults,
+        ..new_upload(repo, commit, &[])
+    };
+    uploads::insert_upload(conn, &results, START_US).await?;
+    assert!(uploads::mark_processed(conn, results.id, START_US).await?);
+    assert!(
+        uploads::get_upload(conn, UploadId(1))
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    Ok(())
+}
+
+async fn journal_and_settings(conn: &mut Conn, repo: RepoId) -> Result<()> {
+    let step = Step {
+        id: JournalId::generate(START_US),
+        repo_id: repo,
+        commit_sha: "c".into(),
+        upload_id: None,
+        step: "received".into(),
+        verdict: Verdict::Ok,
+        code: None,
+        message: "received 10 bytes".into(),
+        detail: Some("{\"size_bytes\":10}".into()),
+        started_us: START_US,
+        duration_us: 12,
+    };
+    journal::insert_step(conn, &step).await?;
+    assert_eq!(
+        journal::list_steps(conn, repo, "c", Page::first(9)).await?,
+        (vec![step], 1)
+    );
+    assert_eq!(settings::find_setting(conn, "key").await?, None);
+    assert_eq!(
+        settings::get_or_insert_setting(conn, "key", "one").await?,
+        "one"
+    );
+    assert_eq!(
+        settings::get_or_insert_setting(conn, "key", "two").await?,
+        "one"
+    );
+    assert_eq!(
+        settings::find_setting(conn, "key").await?.as_deref(),
+        Some("one")
+    );
+    Ok(())
+}
