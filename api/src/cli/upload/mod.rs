@@ -1,0 +1,404 @@
+//! `hitline upload`: finds coverage reports, learns from CI and git what they are for, and sends them.
+//!
+//! It speaks the protocol of the servers that CI already talks to, so it works with any of them; a server that says
+//! so gets the body compressed with zstd. Memory is bounded whatever the reports' size: the body is written to a
+//! temporary file and streamed from it. The token is never printed. What is done goes to standard error; standard
+//! output carries the result's address alone (with `--dry-run` what would be announced).
+
+mod ci;
+mod find;
+mod fixes;
+mod git;
+mod identity;
+mod payload;
+mod send;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
+
+use ci::Env;
+use find::Search;
+use git::Checkout;
+use identity::Identity;
+use payload::{Body, Contents};
+use send::{Encoding, Server};
+
+/// The options of `hitline upload`. What is not given is taken from the CI service's variables, then from git.
+#[derive(clap::Args)]
+pub struct UploadArgs {
+    /// Address of the server [env: HITLINE_URL, CODECOV_URL]
+    #[arg(short = 'u', long)]
+    url: Option<String>,
+
+    /// Upload token of the repository or its owner [env: HITLINE_TOKEN, CODECOV_TOKEN]
+    #[arg(short = 't', long)]
+    token: Option<String>,
+
+    /// Report to upload, beside those found; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Upload only the reports given with --file
+    #[arg(long)]
+    disable_search: bool,
+
+    /// Folder to search for reports [default: the current folder]
+    #[arg(short = 's', long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+
+    /// Name or path of a folder not to search; may be repeated
+    #[arg(long, value_name = "FOLDER")]
+    exclude: Vec<PathBuf>,
+
+    /// Folder that the repository's paths are relative to [default: the checkout's top]
+    #[arg(long, visible_alias = "network-root-folder", value_name = "FOLDER")]
+    root: Option<PathBuf>,
+
+    /// Flag that groups this upload with others; may be repeated
+    #[arg(short = 'F', long = "flag", value_name = "FLAG")]
+    flags: Vec<String>,
+
+    /// Name of this upload [default: the CI job's name]
+    #[arg(short = 'n', long)]
+    name: Option<String>,
+
+    /// Commit that the reports are for, its whole hash
+    #[arg(short = 'C', long, visible_alias = "commit-sha", value_name = "HASH")]
+    sha: Option<String>,
+
+    /// Parent of the commit, its whole hash
+    #[arg(long, value_name = "HASH")]
+    parent_sha: Option<String>,
+
+    /// Branch of the commit
+    #[arg(short = 'B', long)]
+    branch: Option<String>,
+
+    /// Repository as owner/repository
+    #[arg(short = 'r', long, value_name = "OWNER/REPOSITORY")]
+    slug: Option<String>,
+
+    /// Service that hosts the repository
+    #[arg(long, value_name = "SERVICE", value_parser = PossibleValuesParser::new(git::GIT_SERVICES))]
+    git_service: Option<String>,
+
+    /// Number of the pull request
+    #[arg(
+        short = 'P',
+        long,
+        visible_alias = "pull-request-number",
+        value_name = "NUMBER"
+    )]
+    pr: Option<u64>,
+
+    /// Number of the CI build
+    #[arg(short = 'b', long, visible_alias = "build-code")]
+    build: Option<String>,
+
+    /// Address of the CI build
+    #[arg(long)]
+    build_url: Option<String>,
+
+    /// Code of the CI job
+    #[arg(long)]
+    job_code: Option<String>,
+
+    /// Environment variable to send with the upload; may be repeated
+    #[arg(short = 'e', long = "env", value_name = "NAME")]
+    env: Vec<String>,
+
+    /// Send only the names of repository files that start with this
+    #[arg(long, value_name = "PREFIX")]
+    network_filter: Option<String>,
+
+    /// Put this before the names of repository files that are sent
+    #[arg(long, value_name = "PREFIX")]
+    network_prefix: Option<String>,
+
+    /// Do not tell the server which lines hold no code
+    #[arg(long)]
+    disable_file_fixes: bool,
+
+    /// Do everything but send; prints what would be announced
+    #[arg(short = 'd', long)]
+    dry_run: bool,
+
+    /// Exit with status 1 if the upload fails, which is the default; =false reports the failure and exits with 0
+    #[arg(
+        short = 'Z', long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set
+    )]
+    fail_on_error: bool,
+}
+
+/// Runs `hitline upload`. Errors: what failed and what to do about it; none if `--fail-on-error=false`.
+pub async fn run(args: UploadArgs) -> Result<()> {
+    let is_strict = args.fail_on_error;
+    match upload(args).await {
+        Err(error) if !is_strict => {
+            eprintln!("hitline: upload failed, but --fail-on-error=false: {error:#}");
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+async fn upload(args: UploadArgs) -> Result<()> {
+    let env = Env::of_process();
+    let token = args
+        .token
+        .as_deref()
+        .or(env.get("HITLINE_TOKEN"))
+        .or(env.get("CODECOV_TOKEN"));
+    let token = token
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+        .map(str::to_owned);
+    let url = args
+        .url
+        .as_deref()
+        .or(env.get("HITLINE_URL"))
+        .or(env.get("CODECOV_URL"))
+        .map(str::to_owned);
+    let (has_token, is_dry_run) = (token.is_some(), args.dry_run);
+    // Before the reports are read: a wrong address should fail at once.
+    let server = match url {
+        Some(url) => Some(Server::new(&url, token)?),
+        None if is_dry_run => None,
+        None => bail!(
+            "the server's address is not known: give it with --url, HITLINE_URL or CODECOV_URL"
+        ),
+    };
+
+    let prepare = move || prepare(&args, &env, has_token);
+    let (identity, body) = tokio::task::spawn_blocking(prepare)
+        .await
+        .context("prepare the upload")??;
+    let announcement = identity.announcement(body.size_bytes);
+    match server {
+        Some(server) if !is_dry_run => send(&server, &identity, &announcement, body).await,
+        _ => print(&serde_json::to_string_pretty(&announcement)?),
+    }
+}
+
+/// Gathers all that is sent, without asking the server.
+fn prepare(args: &UploadArgs, env: &Env, has_token: bool) -> Result<(Identity, Body)> {
+    let current = std::env::current_dir().context("find the current folder")?;
+    let dir = folder(args.dir.as_deref().unwrap_or(&current))?;
+    let given_root = args.root.as_deref().map(folder).transpose()?;
+    let checkout =
+        Checkout::find(given_root.as_deref().unwrap_or(&dir)).or_else(|_| Checkout::find(&current));
+    let mut ci = ci::detect(env);
+    if let Some(event) = ci::read_event(env) {
+        ci::add_github_event(&mut ci, &event);
+    }
+    let identity = Identity::resolve(args, env, &ci, &checkout, has_token)?;
+
+    let of_checkout = checkout
+        .as_ref()
+        .ok()
+        .map(|checkout| folder(&checkout.root))
+        .transpose()?;
+    let root = given_root.or(of_checkout).unwrap_or(current);
+    let search = if args.disable_search {
+        Search::Off
+    } else {
+        Search::On
+    };
+    let reports = find::reports(&dir, &args.files, search, &args.exclude)?;
+    if reports.is_empty() {
+        bail!(
+            "no coverage report found below {}: run the tests with coverage first, or name the report with --file",
+            dir.display()
+        );
+    }
+    let tracked = match git::list_files(&root) {
+        Ok(names) => names,
+        Err(_) => find::files(&root)?,
+    };
+    let contents = Contents {
+        network: network(
+            &tracked,
+            args.network_filter.as_deref(),
+            args.network_prefix.as_deref(),
+        ),
+        fixed: if args.disable_file_fixes {
+            Vec::new()
+        } else {
+            tracked
+        },
+        reports,
+        root,
+    };
+    describe(&identity, &contents);
+    Ok((identity, payload::write(&contents)?))
+}
+
+async fn send(
+    server: &Server,
+    identity: &Identity,
+    announcement: &serde_json::Value,
+    body: Body,
+) -> Result<()> {
+    let announced = server.announce(&identity.path(), announcement).await?;
+    let (body, encoding) = if announced.takes_zstd {
+        let compress = move || payload::compress(&body);
+        (
+            tokio::task::spawn_blocking(compress)
+                .await
+                .context("compress the upload")??,
+            Encoding::Zstd,
+        )
+    } else {
+        (body, Encoding::Identity)
+    };
+    server.put(&announced.location, &body, encoding).await?;
+    eprintln!(
+        "hitline: {} bytes stored; the result is being made",
+        body.size_bytes
+    );
+    match announced.result_url {
+        Some(result_url) => print(&result_url),
+        None => Ok(()),
+    }
+}
+
+fn folder(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("open folder {}", path.display()))
+}
+
+/// The names to send: those that start with `filter`, with `prefix` put before them.
+fn network(names: &[String], filter: Option<&str>, prefix: Option<&str>) -> Vec<String> {
+    let kept = names
+        .iter()
+        .filter(|name| filter.is_none_or(|filter| name.starts_with(filter)));
+    kept.map(|name| format!("{}{name}", prefix.unwrap_or_default()))
+        .collect()
+}
+
+fn describe(identity: &Identity, contents: &Contents) {
+    let Identity {
+        git_service,
+        slug,
+        commit,
+        ci_service,
+        ..
+    } = identity;
+    let branch = identity.branch.as_deref().unwrap_or("unknown");
+    eprintln!("hitline: {git_service} {slug}, commit {commit}, branch {branch}, ci {ci_service}");
+    for report in &contents.reports {
+        eprintln!(
+            "hitline: report {}",
+            payload::sent_name(&contents.root, report)
+        );
+    }
+}
+
+fn print(line: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: UploadArgs,
+    }
+
+    fn parse(options: &[&str]) -> UploadArgs {
+        Command::parse_from([&["upload"], options].concat()).args
+    }
+
+    #[test]
+    fn options_are_consistent_and_failing_is_the_default() {
+        Command::command().debug_assert();
+        assert!(parse(&[]).fail_on_error && parse(&["-Z"]).fail_on_error);
+        assert!(!parse(&["--fail-on-error=false"]).fail_on_error);
+        assert!(Command::try_parse_from(["upload", "--git-service", "sourcehut"]).is_err());
+    }
+
+    #[test]
+    fn network_is_filtered_then_prefixed() {
+        let names = ["src/a.py", "doc/b.md"].map(str::to_owned);
+        assert_eq!(network(&names, None, None), names);
+        assert_eq!(
+            network(&names, Some("src/"), Some("lib/")),
+            ["lib/src/a.py"]
+        );
+    }
+
+    #[test]
+    fn prepared_upload_of_a_plain_folder_lists_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("node_modules")).unwrap();
+        for (name, text) in [
+            ("lcov.info", "SF:a.go\nDA:1,1\n"),
+            ("a.go", "x\n}\n"),
+            ("node_modules/b.go", "\n"),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let dir = folder.path().to_str().unwrap();
+        let sha = "a".repeat(40);
+        let args = parse(&[
+            "--dir",
+            dir,
+            "--root",
+            dir,
+            "-C",
+            &sha,
+            "-r",
+            "acme/widgets",
+            "--git-service",
+            "github",
+        ]);
+
+        let (identity, body) = prepare(&args, &Env::from([]), true).unwrap();
+
+        assert_eq!((identity.commit, identity.ci_service), (sha, "local"));
+        let sent: serde_json::Value = serde_json::from_reader(body.reader().unwrap()).unwrap();
+        assert_eq!(
+            sent["network_files"],
+            serde_json::json!(["a.go", "lcov.info"])
+        );
+        assert_eq!(
+            sent["report_fixes"]["value"],
+            serde_json::json!({"a.go": {"eof": null, "lines": [2]}})
+        );
+        assert_eq!(sent["coverage_files"][0]["filename"], "lcov.info");
+    }
+
+    #[test]
+    fn folder_without_reports_is_an_error_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().to_str().unwrap();
+        let sha = "a".repeat(40);
+        let args = parse(&[
+            "--dir",
+            dir,
+            "-C",
+            &sha,
+            "-r",
+            "acme/widgets",
+            "--git-service",
+            "github",
+        ]);
+        let error = prepare(&args, &Env::from([]), true)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.starts_with("no coverage report found below") && error.ends_with("--file"),
+            "{error}"
+        );
+    }
+}
