@@ -150,7 +150,7 @@ enum Engine {
     Sqlite {
         readers: sqlx::SqlitePool,
         writer: Writer,
-        options: SqliteConnectOptions,
+        options: Box<SqliteConnectOptions>,
     },
 }
 
@@ -201,7 +201,7 @@ impl Db {
             engine: Engine::Sqlite {
                 readers,
                 writer,
-                options,
+                options: Box::new(options),
             },
             topics,
             clock,
