@@ -371,19 +371,19 @@ mod tests {
 
     #[test]
     fn named_file_of_any_name_is_taken_and_listed_once() {
-        let folder = tree(&["odd.py", "lcov.info"]);
+        let folder = tree(&["own_report.py", "own_coverage.txt"]);
         assert_eq!(
             found(
                 &folder,
-                &["odd.py".into(), "lcov.info".into()],
+                &["own_report.py".into(), "own_coverage.txt".into()],
                 Search::On,
                 &[]
             ),
-            ["lcov.info", "odd.py"]
+            ["own_coverage.txt", "own_report.py"]
         );
         assert_eq!(
-            found(&folder, &["odd.py".into()], Search::Off, &[]),
-            ["odd.py"]
+            found(&folder, &["own_report.py".into()], Search::Off, &[]),
+            ["own_report.py"]
         );
     }
 

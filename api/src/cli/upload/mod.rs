@@ -26,7 +26,7 @@ use identity::Identity;
 use payload::{Body, Contents};
 use send::{Encoding, Server};
 
-/// The options of `hitline upload`. What is not given is taken from the CI service's variables, then from git.
+/// Finds coverage reports and uploads them; what is not given is taken from the CI service, then from git.
 #[derive(clap::Args)]
 pub struct UploadArgs {
     /// Address of the server [env: HITLINE_URL, CODECOV_URL]

@@ -83,12 +83,21 @@ impl Server {
                 "the token has spaces or characters that no token has: check --token, HITLINE_TOKEN or CODECOV_TOKEN"
             );
         }
-        let client = Client::builder()
-            .user_agent(concat!("hitline/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .context("set up http: are the system's certificates (ca-certificates) installed?")?;
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("hitline/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                .redirect(reqwest::redirect::Policy::none())
+        };
+        let client = match builder().build() {
+            // A bare container has no certificates and needs none for plain http.
+            Err(_) if parsed.is_some_and(|parsed| parsed.scheme() == "http") => {
+                builder().tls_certs_only([]).build()
+            }
+            built => built,
+        };
+        let client =
+            client.context("set up https: install the system's certificates (ca-certificates)")?;
         Ok(Server {
             client,
             url: url.trim_end_matches('/').to_owned(),
