@@ -1,1 +1,22 @@
+//! What coverage is: the line-evidence model and its join, totals, packs, caches, the object
+//! store, the metadata database and the queue. Knows no HTTP and no report format.
 
+#![warn(missing_docs)]
+
+pub mod blob;
+pub mod cache;
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod fold;
+pub mod id;
+pub mod model;
+pub mod pack;
+pub mod queue;
+pub mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+mod schema;
+
+pub use error::{Error, Result};

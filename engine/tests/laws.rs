@@ -142,8 +142,8 @@ proptest! {
     fn a_pack_gives_back_what_was_put_in(a in upload(), b in upload()) {
         let files = [("src/a.c", a), ("src/b.c", b)];
         let encoded = pack::encode(&files, 1).expect("evidence of any kind encodes");
-        let opened = Pack::open(encoded.name, Bytes::from(encoded.bytes)).expect("its own bytes open");
-        prop_assert_eq!(opened.header(), &encoded.header);
+        let opened = Pack::open(encoded.name(), encoded.bytes().clone()).expect("its own bytes open");
+        prop_assert_eq!(opened.header(), encoded.header());
         for (path, file) in files {
             let entry = opened.header().find(path).expect("its own path");
             prop_assert_eq!(opened.file(entry).expect("its own chunk"), file);
@@ -171,11 +171,11 @@ fn a_pack_with_another_byte_is_refused() {
         1,
     )
     .expect("one line encodes");
-    for at in 0..encoded.bytes.len() {
-        let mut bytes = encoded.bytes.clone();
+    for at in 0..encoded.bytes().len() {
+        let mut bytes = encoded.bytes().to_vec();
         bytes[at] ^= 1;
         assert!(
-            Pack::open(encoded.name, Bytes::from(bytes)).is_err(),
+            Pack::open(encoded.name(), Bytes::from(bytes)).is_err(),
             "byte {at}"
         );
     }

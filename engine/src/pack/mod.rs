@@ -12,7 +12,7 @@ mod writer;
 pub use chunk::{decode_chunk, encode_chunk};
 pub use header::{FileEntry, Header};
 pub use reader::Pack;
-pub use writer::{Encoded, encode};
+pub use writer::encode;
 
 use std::fmt;
 use std::str::FromStr;

@@ -2,25 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::{FileEntry, Header, MAGIC, PARSER, PREFIX_BYTES, PackName, VERSION, encode_chunk};
+use super::{FileEntry, Header, MAGIC, PARSER, PREFIX_BYTES, Pack, PackName, VERSION, encode_chunk};
 use crate::model::FileCoverage;
 use crate::{Error, Result};
-
-/// A new pack: its name and its bytes.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// The hash of `bytes`.
-    pub name: PackName,
-    /// What the object store keeps.
-    pub bytes: Vec<u8>,
-    /// The path table, as it stands in `bytes`.
-    pub header: Header,
-}
 
 /// Encodes the evidence of `sessions` uploads. `files` must be sorted by path, each path once.
 ///
 /// Deterministic: the same evidence gives the same bytes. Chunks are encoded in parallel.
-pub fn encode<P: AsRef<str> + Sync>(files: &[(P, FileCoverage)], sessions: u32) -> Result<Encoded> {
+pub fn encode<P: AsRef<str> + Sync>(files: &[(P, FileCoverage)], sessions: u32) -> Result<Pack> {
     debug_assert!(
         files.is_sorted_by(|a, b| a.0.as_ref() < b.0.as_ref()),
         "paths are sorted"
