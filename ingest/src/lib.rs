@@ -1,1 +1,20 @@
+//! How coverage arrives: envelopes, detection, one file per report format, path fixing, and the
+//! processing of an upload. Knows no database table except through `engine`.
 
+mod age;
+mod detect;
+pub mod envelope;
+mod error;
+mod formats;
+pub mod paths;
+mod process;
+pub mod report_fixes;
+pub mod settings;
+pub mod shown;
+mod xml;
+
+pub use age::AgeLimit;
+pub use detect::{Format, detect};
+pub use error::{ErrorCode, Failure, Problem, ProblemCode, Result, UploadError};
+pub use formats::{MAX_LINE, MAX_PROBLEMS};
+pub use process::{Outcome, Report, process, process_files};

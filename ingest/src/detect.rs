@@ -1,0 +1,508 @@
+//! Which format a file is in, told by its name and content. Order matters: the first that fits is it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use memchr::{memchr, memmem};
+use serde::Deserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{Failure, Result};
+use crate::xml::{Markup, Scanner};
+
+/// How much of a file is searched for markers that stand near its start, in bytes.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// A format of coverage reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Bullseye XML.
+    Bullseye,
+    /// Clover XML.
+    Clover,
+    /// Cobertura XML.
+    Cobertura,
+    /// coverage.py JSON.
+    CoveragePy,
+    /// Coveralls JSON.
+    Coveralls,
+    /// D's `.lst` listings.
+    Dlst,
+    /// elm-coverage JSON.
+    Elm,
+    /// flow-coverage-report JSON.
+    Flowcover,
+    /// GAP's JSON lines.
+    Gap,
+    /// gcov's text.
+    Gcov,
+    /// Go's cover profiles.
+    Go,
+    /// JaCoCo XML.
+    Jacoco,
+    /// dotCover's DetailedXML.
+    Jetbrains,
+    /// LCOV tracefiles.
+    Lcov,
+    /// luacov's text.
+    Lua,
+    /// Mono's XML.
+    Mono,
+    /// Istanbul's and jscoverage's JSON.
+    Node,
+    /// OpenCover XML.
+    OpenCover,
+    /// covr's JSON.
+    R,
+    /// Salesforce JSON.
+    Salesforce,
+    /// sbt's JSON.
+    Scala,
+    /// scoverage's statements in XML.
+    Scoverage,
+    /// SimpleCov JSON.
+    Simplecov,
+    /// Codecov's own JSON.
+    V1,
+    /// Visual Studio's `results`.
+    Vb,
+    /// Visual Studio's `CoverageDSPriv`.
+    Vb2,
+    /// Xcode's and llvm-cov's text.
+    Xcode,
+    /// Xcode's property lists.
+    XcodePlist,
+}
+
+impl Format {
+    /// The name that Codecov's results give the format's reader.
+    pub fn processor(self) -> &'static str {
+        match self {
+            Format::Bullseye => "BullseyeProcessor",
+            Format::Clover => "CloverProcessor",
+            Format::Cobertura => "CoberturaProcessor",
+            Format::CoveragePy => "PyCoverageProcessor",
+            Format::Coveralls => "CoverallsProcessor",
+            Format::Dlst => "DLSTProcessor",
+            Format::Elm => "ElmProcessor",
+            Format::Flowcover => "FlowcoverProcessor",
+            Format::Gap => "GapProcessor",
+            Format::Gcov => "GcovProcessor",
+            Format::Go => "GoProcessor",
+            Format::Jacoco => "JacocoProcessor",
+            Format::Jetbrains => "JetBrainsXMLProcessor",
+            Format::Lcov => "LcovProcessor",
+            Format::Lua => "LuaProcessor",
+            Format::Mono => "MonoProcessor",
+            Format::Node => "NodeProcessor",
+            Format::OpenCover => "CSharpProcessor",
+            Format::R => "RlangProcessor",
+            Format::Salesforce => "SalesforceProcessor",
+            Format::Scala => "ScalaProcessor",
+            Format::Scoverage => "SCoverageProcessor",
+            Format::Simplecov => "SimplecovProcessor",
+            Format::V1 => "VOneProcessor",
+            Format::Vb => "VbProcessor",
+            Format::Vb2 => "VbTwoProcessor",
+            Format::Xcode => "XCodeProcessor",
+            Format::XcodePlist => "XCodePlistProcessor",
+        }
+    }
+}
+
+/// The format of a file that its client called `name`; `None` when it is none.
+///
+/// Looks at the start of the file where that decides. Fails for an array of plain values, which no
+/// report is. XML must be UTF-8 here.
+pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
+    let head = &content[..content.len().min(HEAD_BYTES)];
+    if memmem::find(head, b"<classycle ").is_some() && memmem::find(content, b"</classycle>").is_some() {
+        return Ok(None);
+    }
+    let first = first_line(content);
+    if is_xcode(name, &first) {
+        return Ok(detect_text(name, content, &first));
+    }
+    let marked = memmem::find(head, br#"<plist version="1.0">"#).is_some();
+    if marked || name.ends_with(".plist") {
+        let fits = match name {
+            "" => marked && content.starts_with(b"<?xml"),
+            name => name.ends_with("xccoverage.plist"),
+        };
+        return Ok(fits.then_some(Format::XcodePlist));
+    }
+    match content.trim_ascii_start().first() {
+        None => Ok(None),
+        Some(b'{' | b'[') => match detect_json(content)? {
+            Json::Is(format) => Ok(format),
+            Json::Broken => Ok(detect_text(name, content, &first)),
+        },
+        Some(b'<') => match detect_xml(content) {
+            Xml::Is(format) => Ok(format),
+            Xml::Childless => Ok(detect_text(name, content, &first)),
+        },
+        Some(_) => Ok(detect_text(name, content, &first)),
+    }
+}
+
+/// Whether a file starts like coverage.py's JSON, so that its reader may try it first. That reader
+/// knows when it is another format after all.
+pub(crate) fn starts_like_coverage_py(content: &[u8]) -> bool {
+    let head = &content[..content.len().min(1 << 10)];
+    let Some(rest) = head.trim_ascii_start().strip_prefix(b"{") else { return false };
+    rest.trim_ascii_start().starts_with(br#""meta""#) && memmem::find(head, br#""show_contexts""#).is_some()
+}
+
+/// The printable ASCII of the first line.
+fn first_line(content: &[u8]) -> String {
+    let end = memchr(b'\n', content).unwrap_or(content.len()).min(HEAD_BYTES);
+    content[..end].iter().filter(|byte| (32..=126).contains(*byte)).map(|&byte| char::from(byte)).collect()
+}
+
+fn is_xcode(name: &str, first: &str) -> bool {
+    const SOURCES: [&str; 10] =
+        [".h:", ".m:", ".swift:", ".hpp:", ".cpp:", ".cxx:", ".c:", ".C:", ".cc:", ".c++:"];
+    const NAMES: [&str; 3] = ["app.coverage.txt", "framework.coverage.txt", "xctest.coverage.txt"];
+    SOURCES.iter().any(|end| first.ends_with(end)) || NAMES.iter().any(|end| name.ends_with(end))
+}
+
+fn detect_text(name: &str, content: &[u8], first: &str) -> Option<Format> {
+    if content.ends_with(b"has no code") {
+        return None;
+    }
+    let is_gap = || {
+        let Ok(Shape::Object(keys)) = shape(first.as_bytes()) else { return false };
+        keys.contains_key("Type") && keys.contains_key("File")
+    };
+    if memmem::find(content, b"\nend_of_record").is_some() {
+        Some(Format::Lcov)
+    } else if first.contains("0:Source:") {
+        Some(Format::Gcov)
+    } else if content.starts_with(b"=======") {
+        Some(Format::Lua)
+    } else if first.starts_with('{') && is_gap() {
+        Some(Format::Gap)
+    } else if content.ends_with(b"covered") {
+        Some(Format::Dlst)
+    } else if content.starts_with(b"mode: ") || first.contains(".go:") {
+        Some(Format::Go)
+    } else if is_xcode(name, first) {
+        Some(Format::Xcode)
+    } else {
+        None
+    }
+}
+
+enum Xml {
+    Is(Option<Format>),
+    /// No root with a child: other rules apply.
+    Childless,
+}
+
+fn detect_xml(content: &[u8]) -> Xml {
+    let mut scanner = Scanner::new(content);
+    let name = match scanner.next() {
+        Some(Markup::Open(name)) => name,
+        _ => return Xml::Childless,
+    };
+    let generated = scanner.attribute(b"generated").is_some_and(|value| !value.is_empty());
+    let in_namespace = scanner.attribute(b"xmlns").is_some() || name.contains(&b':');
+    loop {
+        match scanner.markup() {
+            Some(Markup::Open(_) | Markup::Empty(_) | Markup::Aside) => break,
+            Some(Markup::Other) => {}
+            Some(Markup::Close(_)) | None => return Xml::Childless,
+        }
+    }
+    if memmem::find(name, b"BullseyeCoverage").is_some() {
+        return Xml::Is(Some(Format::Bullseye));
+    }
+    if in_namespace {
+        return Xml::Is(None);
+    }
+    Xml::Is(match name {
+        b"statements" => Some(Format::Scoverage),
+        b"Root" => Some(Format::Jetbrains),
+        b"coverage" if generated => Some(Format::Clover),
+        b"coverage" if has_direct_child(content, b"assembly") => Some(Format::Mono),
+        b"CoverageSession" => Some(Format::OpenCover),
+        b"report" => Some(Format::Jacoco),
+        b"results" => Some(Format::Vb),
+        b"CoverageDSPriv" => Some(Format::Vb2),
+        b"coverage" | b"scoverage" => Some(Format::Cobertura),
+        _ => None,
+    })
+}
+
+/// Whether the root has a child of that name. Walks through the elements only where the name occurs.
+fn has_direct_child(content: &[u8], child: &[u8]) -> bool {
+    let tag = [b"<", child].concat();
+    if memmem::find(content, &tag).is_none() {
+        return false;
+    }
+    let mut scanner = Scanner::new(content);
+    let mut depth = 0;
+    while let Some(markup) = scanner.next() {
+        match markup {
+            Markup::Open(name) | Markup::Empty(name) if depth == 1 && name == child => return true,
+            Markup::Open(_) => depth += 1,
+            Markup::Close(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
+enum Json {
+    Is(Option<Format>),
+    /// Not JSON: other rules apply.
+    Broken,
+}
+
+fn detect_json(content: &[u8]) -> Result<Json> {
+    match shape(content) {
+        Err(_) => Ok(Json::Broken),
+        Ok(Shape::Array(first)) => detect_array(first).map(Json::Is),
+        Ok(Shape::Object(keys)) => Ok(Json::Is(detect_object(&keys))),
+        Ok(Shape::Other) => Ok(Json::Broken),
+    }
+}
+
+fn detect_array(first: Option<Peek>) -> Result<Option<Format>> {
+    match first {
+        None => Ok(None),
+        Some(Peek::Object { has_name: true, .. }) => Ok(Some(Format::Salesforce)),
+        Some(Peek::Object { .. } | Peek::Array { .. } | Peek::Text(_)) => Ok(None),
+        Some(Peek::Scalar { .. }) => Err(Failure::fails("an array of plain values is no report")),
+    }
+}
+
+fn detect_object(keys: &HashMap<String, Peek>) -> Option<Format> {
+    let has = |key: &str| keys.contains_key(key);
+    let truthy = |key: &str| keys.get(key).is_some_and(Peek::is_truthy);
+    let text = |key: &str, text: &str| matches!(keys.get(key), Some(Peek::Text(found)) if found == text);
+    let (show_contexts, simplecov) = match keys.get("meta") {
+        Some(Peek::Object { has_show_contexts, has_simplecov_version, .. }) => {
+            (*has_show_contexts, *has_simplecov_version)
+        }
+        _ => (false, false),
+    };
+    if keys.is_empty() {
+        None
+    } else if truthy("coverageData") {
+        Some(Format::Elm)
+    } else if text("uploader", "R") {
+        Some(Format::R)
+    } else if truthy("flowStatus") {
+        Some(Format::Flowcover)
+    } else if has("coverage") || has("RSpec") || has("MiniTest") {
+        Some(Format::V1)
+    } else if has("fileReports") {
+        Some(Format::Scala)
+    } else if has("source_files") {
+        Some(Format::Coveralls)
+    } else if text("command_name", "RSpec") || simplecov {
+        Some(Format::Simplecov)
+    } else if has("Type") && has("File") {
+        Some(Format::Gap)
+    } else if has("files") && show_contexts {
+        Some(Format::CoveragePy)
+    } else if keys.values().all(|value| matches!(value, Peek::Object { .. })) {
+        Some(Format::Node)
+    } else {
+        None
+    }
+}
+
+/// The outline of a JSON document.
+#[derive(Debug)]
+enum Shape {
+    Array(Option<Peek>),
+    Object(HashMap<String, Peek>),
+    Other,
+}
+
+/// What is kept of a value.
+#[derive(Debug)]
+enum Peek {
+    Scalar { truthy: bool },
+    Text(String),
+    Array { empty: bool },
+    Object { empty: bool, has_name: bool, has_show_contexts: bool, has_simplecov_version: bool },
+}
+
+impl Peek {
+    fn is_truthy(&self) -> bool {
+        match self {
+            Peek::Scalar { truthy } => *truthy,
+            Peek::Text(text) => !text.is_empty(),
+            Peek::Array { empty } | Peek::Object { empty, .. } => !empty,
+        }
+    }
+}
+
+/// Keys of the outermost object that are kept; the rest of a larger one tells nothing more.
+const MAX_KEPT_TEXT_BYTES: usize = 64;
+
+fn shape(content: &[u8]) -> std::result::Result<Shape, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(content);
+    let shape = deserializer.deserialize_any(ShapeVisitor)?;
+    deserializer.end()?;
+    Ok(shape)
+}
+
+struct ShapeVisitor;
+struct PeekVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Shape, A::Error> {
+        let mut keys = HashMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            keys.insert(key, map.next_value::<Peek>()?);
+        }
+        Ok(Shape::Object(keys))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Shape, A::Error> {
+        let first = seq.next_element::<Peek>()?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Shape::Array(first))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Shape, E> {
+        Ok(Shape::Other)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Peek {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Peek, D::Error> {
+        deserializer.deserialize_any(PeekVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for PeekVisitor {
+    type Value = Peek;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Peek, A::Error> {
+        let (mut empty, mut name, mut contexts, mut simplecov) = (true, false, false, false);
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            empty = false;
+            name |= key == "name";
+            contexts |= key == "show_contexts";
+            simplecov |= key == "simplecov_version";
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(Peek::Object {
+            empty,
+            has_name: name,
+            has_show_contexts: contexts,
+            has_simplecov_version: simplecov,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Peek, A::Error> {
+        let mut empty = true;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            empty = false;
+        }
+        Ok(Peek::Array { empty })
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Peek, E> {
+        Ok(Peek::Text(text.chars().take(MAX_KEPT_TEXT_BYTES).collect()))
+    }
+
+    fn visit_bool<E>(self, truthy: bool) -> std::result::Result<Peek, E> {
+        Ok(Peek::Scalar { truthy })
+    }
+
+    fn visit_f64<E>(self, number: f64) -> std::result::Result<Peek, E> {
+        Ok(Peek::Scalar { truthy: number != 0.0 })
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<Peek, E> {
+        Ok(Peek::Scalar { truthy: number != 0 })
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<Peek, E> {
+        Ok(Peek::Scalar { truthy: number != 0 })
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Peek, E> {
+        Ok(Peek::Scalar { truthy: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format_of(content: &str) -> Option<Format> {
+        detect("", content.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_first_format_that_fits_is_it() {
+        for (content, expected) in [
+            ("SF:a\nend_of_record\nmode: set", Some(Format::Lcov)),
+            ("mode: set\n", Some(Format::Go)),
+            ("src/A.swift:\n 1|2|x", Some(Format::Xcode)),
+            ("  -:    0:Source:a.c\n", Some(Format::Gcov)),
+            ("=======\n", Some(Format::Lua)),
+            (r#"{"Type":"S","File":"a"}"#, Some(Format::Gap)),
+            ("{\"Type\":\"S\",\"File\":\"a\"}\n{\"Type\":\"R\"}", Some(Format::Gap)),
+            ("1|x\na.d is 5% covered", Some(Format::Dlst)),
+            ("<coverage generated='1'><assembly/></coverage>", Some(Format::Clover)),
+            ("<coverage><assembly/></coverage>", Some(Format::Mono)),
+            ("<coverage><packages><assembly/></packages></coverage>", Some(Format::Cobertura)),
+            ("<coverage><!-- c --></coverage>", Some(Format::Cobertura)),
+            ("<coverage/>", None),
+            ("<report name='a'><package/></report>", Some(Format::Jacoco)),
+            ("<BullseyeCoverage xmlns='x'><src/></BullseyeCoverage>", Some(Format::Bullseye)),
+            ("<coverage xmlns='x'><a/></coverage>", None),
+            (r#"{"coverageData":{},"a":{}}"#, Some(Format::Node)),
+            (r#"{"coverageData":{"a":1}}"#, Some(Format::Elm)),
+            (r#"{"coverage":{},"files":1,"meta":{"show_contexts":1}}"#, Some(Format::V1)),
+            (r#"{"files":1,"meta":{"show_contexts":1}}"#, Some(Format::CoveragePy)),
+            (r#"[{"name":1}]"#, Some(Format::Salesforce)),
+            (r#"{"a":NaN}"#, None),
+            ("{}", None),
+            ("[]", None),
+            ("hello", None),
+        ] {
+            assert_eq!(format_of(content), expected, "{content}");
+        }
+        assert!(detect("", b"[1, 2]").is_err());
+        assert_eq!(detect("x/a.xccoverage.plist", b"x").unwrap(), Some(Format::XcodePlist));
+    }
+}

@@ -1,0 +1,417 @@
+//! coverage.py's JSON. Source: coverage.readthedocs.io, "JSON reporting".
+//!
+//! Read in one pass, without building the document. Keys of other formats, which go before this
+//! one, are watched for on the way.
+
+use std::borrow::Cow;
+
+use engine::model::FileBuilder;
+use memchr::memchr2;
+
+use super::number::digits;
+use super::{Context, MAX_LINE};
+use crate::error::{Failure, ProblemCode, Result};
+
+/// How deep values may be nested.
+const MAX_DEPTH: usize = 128;
+
+/// What became of a document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// It is coverage.py's, and was read.
+    Read,
+    /// It may be JSON of another format, or no JSON; nothing was added.
+    OtherFormat,
+}
+
+/// Adds the files of a document that is coverage.py's for sure, if it is JSON.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    match read(content)? {
+        Some(document) => document.add(context),
+        None => Err(Failure::corrupt("coverage.py: the file is no JSON of its")),
+    }
+}
+
+/// Adds the files of a document, unless other formats could claim it.
+pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attempt> {
+    match read(content) {
+        Ok(Some(document)) if !document.maybe_other => document.add(context).map(|()| Attempt::Read),
+        _ => Ok(Attempt::OtherFormat),
+    }
+}
+
+/// What was read of a document.
+struct Document {
+    /// The files; what one lacks counts only once the document is known to be coverage.py's.
+    files: Vec<(String, Result<Lines>)>,
+    /// Whether a key was seen that may mean another format.
+    maybe_other: bool,
+}
+
+impl Document {
+    fn add(self, context: &mut Context<'_>) -> Result<()> {
+        self.files.into_iter().try_for_each(|(name, lines)| add_file(&name, lines?, context))
+    }
+}
+
+fn read(content: &[u8]) -> Result<Option<Document>> {
+    let mut reader = Reader { cursor: Cursor { bytes: content, at: 0 }, files: Vec::new() };
+    match reader.document() {
+        Ok(keys) => Ok((keys.files && keys.contexts).then_some(Document {
+            files: reader.files,
+            maybe_other: keys.other || (keys.kind && keys.file),
+        })),
+        Err(Stop::Broken) => Ok(None),
+        Err(Stop::Fails(reason)) => Err(Failure::fails(reason)),
+    }
+}
+
+/// Which keys a document has.
+#[derive(Default)]
+struct Keys {
+    files: bool,
+    contexts: bool,
+    other: bool,
+    kind: bool,
+    file: bool,
+}
+
+/// Line numbers that ran, and that did not.
+struct Lines {
+    executed: Vec<i64>,
+    missing: Vec<i64>,
+}
+
+fn add_file(name: &str, mut lines: Lines, context: &mut Context<'_>) -> Result<()> {
+    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else { return Ok(()) };
+    for list in [&mut lines.executed, &mut lines.missing] {
+        if !list.is_sorted() {
+            list.sort_unstable();
+        }
+    }
+    let ignored = context.ignored.get(&path);
+    let mut file = FileBuilder::new();
+    let mut too_large = false;
+    let mut missing = lines.missing.iter().copied().peekable();
+    let mut push = |line: i64, hits: u64| {
+        let Some(line) = u32::try_from(line).ok().filter(|&line| line > 0) else { return };
+        too_large |= line > MAX_LINE;
+        if line <= MAX_LINE && !ignored.is_some_and(|lines| lines.contains(line)) {
+            file.hits(line, hits);
+        }
+    };
+    for line in lines.executed {
+        while let Some(missed) = missing.next_if(|&missed| missed < line) {
+            push(missed, 0);
+        }
+        push(line, 1);
+    }
+    missing.for_each(|line| push(line, 0));
+    if too_large {
+        let message = format!("{path}: lines beyond {MAX_LINE} are left out");
+        context.problem(None, ProblemCode::LineTooLarge, message);
+    }
+    context.found.add(path, file.finish());
+    Ok(())
+}
+
+/// Why reading stopped.
+enum Stop {
+    /// Not JSON.
+    Broken,
+    /// JSON in which coverage.py's files are not.
+    Fails(String),
+}
+
+struct Reader<'a> {
+    cursor: Cursor<'a>,
+    files: Vec<(String, Result<Lines>)>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Step<Keys> {
+        let mut keys = Keys::default();
+        let mut files_wrong = false;
+        self.cursor.expect(b'{')?;
+        let mut first = true;
+        while let Some(key) = self.cursor.key(&mut first)? {
+            let is_object = self.cursor.peek()? == b'{';
+            match &*key {
+                "files" => {
+                    keys.files = true;
+                    self.files.clear();
+                    files_wrong = !is_object;
+                    if is_object {
+                        self.files()?;
+                        continue;
+                    }
+                }
+                "meta" if is_object => {
+                    self.meta(&mut keys)?;
+                    continue;
+                }
+                // Whether some of these decide depends on their values: the general rules look at them.
+                "coverage" | "RSpec" | "MiniTest" | "fileReports" | "source_files" | "coverageData"
+                | "uploader" | "flowStatus" | "command_name" => keys.other = true,
+                "Type" => keys.kind = true,
+                "File" => keys.file = true,
+                _ => {}
+            }
+            self.cursor.skip_value(0)?;
+        }
+        self.cursor.end()?;
+        if files_wrong && keys.contexts {
+            return Err(Stop::Fails("coverage.py: files is no object".into()));
+        }
+        Ok(keys)
+    }
+
+    fn meta(&mut self, keys: &mut Keys) -> Step<()> {
+        self.cursor.expect(b'{')?;
+        keys.contexts = false;
+        let mut first = true;
+        while let Some(key) = self.cursor.key(&mut first)? {
+            keys.contexts |= key == "show_contexts";
+            keys.other |= key == "simplecov_version";
+            self.cursor.skip_value(1)?;
+        }
+        Ok(())
+    }
+
+    fn files(&mut self) -> Step<()> {
+        self.cursor.expect(b'{')?;
+        let mut first = true;
+        while let Some(name) = self.cursor.key(&mut first)? {
+            let lines = match self.cursor.peek()? {
+                b'{' => self.file(&name)?,
+                _ => {
+                    self.cursor.skip_value(1)?;
+                    Err(Failure::fails(format!("coverage.py: {name} is no object")))
+                }
+            };
+            self.files.push((name.into_owned(), lines));
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, name: &str) -> Step<Result<Lines>> {
+        let (mut executed, mut missing) = (None, None);
+        self.cursor.expect(b'{')?;
+        let mut first = true;
+        while let Some(key) = self.cursor.key(&mut first)? {
+            match &*key {
+                "executed_lines" => executed = Some(self.cursor.line_numbers()?),
+                "missing_lines" => missing = Some(self.cursor.line_numbers()?),
+                _ => self.cursor.skip_value(2)?,
+            }
+        }
+        let lines = |list: Option<Option<Vec<i64>>>, key: &str| match list {
+            Some(Some(list)) => Ok(list),
+            Some(None) => Err(Failure::fails(format!("coverage.py: {key} of {name} is no list of lines"))),
+            None => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
+        };
+        Ok(lines(executed, "executed_lines").and_then(|executed| {
+            Ok(Lines { executed, missing: lines(missing, "missing_lines")? })
+        }))
+    }
+}
+
+/// A place in a JSON document.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+type Step<T> = std::result::Result<T, Stop>;
+
+impl<'a> Cursor<'a> {
+    /// The next byte that is no blank.
+    #[inline]
+    fn peek(&mut self) -> Step<u8> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Ok(byte);
+            }
+            self.at += 1;
+        }
+        Err(Stop::Broken)
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Step<()> {
+        if self.peek()? != byte {
+            return Err(Stop::Broken);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Step<()> {
+        if self.peek().is_ok() { Err(Stop::Broken) } else { Ok(()) }
+    }
+
+    /// The next key of the object that is open, its colon behind; `None` at the object's end.
+    fn key(&mut self, first: &mut bool) -> Step<Option<Cow<'a, str>>> {
+        let byte = self.peek()?;
+        if byte == b'}' {
+            self.at += 1;
+            return Ok(None);
+        }
+        if !std::mem::take(first) {
+            self.expect(b',')?;
+        }
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(Some(key))
+    }
+
+    fn string(&mut self) -> Step<Cow<'a, str>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let escaped = self.skip_string()?;
+        if escaped {
+            let quoted = &self.bytes[start - 1..self.at];
+            return Ok(Cow::Owned(serde_json::from_slice(quoted).map_err(|_| Stop::Broken)?));
+        }
+        let text = std::str::from_utf8(&self.bytes[start..self.at - 1]).map_err(|_| Stop::Broken)?;
+        Ok(Cow::Borrowed(text))
+    }
+
+    /// Skips to behind the closing quote; tells whether there were escapes.
+    #[inline]
+    fn skip_string(&mut self) -> Step<bool> {
+        let mut escaped = false;
+        loop {
+            let rest = self.bytes.get(self.at..).ok_or(Stop::Broken)?;
+            let at = memchr2(b'"', b'\\', rest).ok_or(Stop::Broken)?;
+            if rest[at] == b'"' {
+                self.at += at + 1;
+                return Ok(escaped);
+            }
+            escaped = true;
+            self.at += at + 2;
+        }
+    }
+
+    /// A list of integers; `None` when something else stands there.
+    fn line_numbers(&mut self) -> Step<Option<Vec<i64>>> {
+        let start = self.at;
+        if self.peek()? == b'[' {
+            if let Some(numbers) = self.integers()? {
+                return Ok(Some(numbers));
+            }
+        }
+        self.at = start;
+        self.skip_value(2)?;
+        Ok(None)
+    }
+
+    fn integers(&mut self) -> Step<Option<Vec<i64>>> {
+        self.expect(b'[')?;
+        let mut numbers = Vec::new();
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Ok(Some(numbers));
+        }
+        loop {
+            let negative = self.peek()? == b'-';
+            self.at += usize::from(negative);
+            let (value, length) = digits(&self.bytes[self.at..]);
+            if length == 0 {
+                return Ok(None);
+            }
+            self.at += length;
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            numbers.push(if negative { -value } else { value });
+            // `, ` is what Python writes.
+            match &self.bytes[self.at..] {
+                [b',', b' ', ..] => self.at += 2,
+                [b']', ..] => {
+                    self.at += 1;
+                    return Ok(Some(numbers));
+                }
+                _ => match self.peek()? {
+                    b',' => self.at += 1,
+                    b']' => {
+                        self.at += 1;
+                        return Ok(Some(numbers));
+                    }
+                    _ => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// Skips a value, checking that it is one.
+    fn skip_value(&mut self, depth: usize) -> Step<()> {
+        if depth > MAX_DEPTH {
+            return Err(Stop::Broken);
+        }
+        match self.peek()? {
+            b'{' => {
+                self.at += 1;
+                let mut first = true;
+                loop {
+                    if self.peek()? == b'}' {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                    if !std::mem::take(&mut first) {
+                        self.expect(b',')?;
+                    }
+                    self.expect(b'"')?;
+                    self.skip_string()?;
+                    self.expect(b':')?;
+                    self.skip_value(depth + 1)?;
+                }
+            }
+            b'[' => {
+                self.at += 1;
+                let mut first = true;
+                loop {
+                    if self.peek()? == b']' {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                    if !std::mem::take(&mut first) {
+                        self.expect(b',')?;
+                    }
+                    self.skip_value(depth + 1)?;
+                }
+            }
+            b'"' => {
+                self.at += 1;
+                self.skip_string().map(|_| ())
+            }
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            b'-' | b'0'..=b'9' => self.skip_number(),
+            _ => Err(Stop::Broken),
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Step<()> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(Stop::Broken);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    #[inline]
+    fn skip_number(&mut self) -> Step<()> {
+        let start = self.at;
+        let in_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let mut plain = true;
+        while let Some(byte) = self.bytes.get(self.at).filter(|byte| in_number(byte)) {
+            plain &= byte.is_ascii_digit();
+            self.at += 1;
+        }
+        let number = &self.bytes[start..self.at];
+        if plain && (number[0] != b'0' || number.len() == 1) {
+            return Ok(());
+        }
+        serde_json::from_slice::<f64>(number).map(|_| ()).map_err(|_| Stop::Broken)
+    }
+}

@@ -1,0 +1,137 @@
+//! One file per format. A reader takes the content of one uploaded file and adds what it
+//! understands of it to its [`Context`].
+
+mod cobertura;
+mod coverage_py;
+mod go;
+mod jacoco;
+mod lcov;
+mod number;
+
+use std::collections::HashMap;
+
+use engine::model::{FileCoverage, Totals};
+
+use crate::age::AgeLimit;
+use crate::detect::Format;
+use crate::error::{Problem, ProblemCode, Result};
+use crate::paths::FilePaths;
+use crate::report_fixes::Ignored;
+use crate::settings::Parsers;
+
+pub(crate) use coverage_py::Attempt;
+
+/// The greatest line number that is kept.
+pub const MAX_LINE: u32 = 10_000_000;
+/// Problems that one uploaded file may give; further ones are left out.
+pub const MAX_PROBLEMS: usize = 20;
+
+/// What a reader needs to know, and where it puts what it found.
+pub(crate) struct Context<'a> {
+    /// The name of the uploaded file, empty when unknown.
+    pub(crate) name: &'a str,
+    pub(crate) paths: &'a FilePaths<'a>,
+    pub(crate) parsers: Parsers,
+    pub(crate) age: AgeLimit<'a>,
+    pub(crate) ignored: &'a Ignored,
+    pub(crate) found: Found,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Context<'_> {
+    /// Notes a problem of this file.
+    pub(crate) fn problem(&mut self, line: Option<u64>, code: ProblemCode, message: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { file: self.name.to_owned(), line, code, message });
+        }
+    }
+
+    /// The line, if it is one that may be kept; notes a problem where it is too large.
+    fn checked_line(&mut self, line: i64, path: &str) -> Option<u32> {
+        if line > i64::from(MAX_LINE) {
+            let message = format!("{path}: line {line} is left out; the greatest is {MAX_LINE}");
+            self.problem(None, ProblemCode::LineTooLarge, message);
+            return None;
+        }
+        u32::try_from(line).ok().filter(|&line| line > 0)
+    }
+
+    /// Notes that a count did not fit.
+    fn count_too_large(&mut self, path: &str, line: u32) {
+        let message = format!("{path}: the count of line {line} does not fit 64 bits and was lowered");
+        self.problem(None, ProblemCode::CountTooLarge, message);
+    }
+}
+
+/// The files that one reader found, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Found {
+    files: Vec<(String, FileCoverage)>,
+    by_path: HashMap<String, usize>,
+}
+
+impl Found {
+    /// Adds a file, or more of a file that was added before. One without lines does not count.
+    pub(crate) fn add(&mut self, path: String, file: FileCoverage) {
+        if file.is_empty() {
+            return;
+        }
+        match self.by_path.get(&path) {
+            Some(&at) => {
+                let before = &mut self.files[at].1;
+                *before = merge_file(&path, before, file);
+            }
+            None => {
+                self.by_path.insert(path.clone(), self.files.len());
+                self.files.push((path, file));
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The files, in the order in which they came.
+    pub(crate) fn into_files(self) -> Vec<(String, FileCoverage)> {
+        self.files
+    }
+}
+
+/// Two reports of one file in one upload. Ruby's tools list files that were only loaded as all
+/// missed: such a report gives way to one that says something else.
+fn merge_file(path: &str, left: &FileCoverage, right: FileCoverage) -> FileCoverage {
+    if path.ends_with(".rb") {
+        let counts = |totals: Totals| (totals.lines, totals.misses);
+        let (a, b) = (counts(left.totals()), counts(right.totals()));
+        if a != b && a.0 == a.1 {
+            return right;
+        }
+        if a != b && b.0 == b.1 {
+            return left.clone();
+        }
+    }
+    left.append(&right)
+}
+
+/// Reads a file of a known format; `false` when the format has no reader yet.
+pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -> Result<bool> {
+    match format {
+        Format::Lcov => lcov::parse(content, context)?,
+        Format::Cobertura => cobertura::parse(content, context)?,
+        Format::Jacoco => jacoco::parse(content, context)?,
+        Format::Go => go::parse(content, context)?,
+        Format::CoveragePy => coverage_py::parse(content, context)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Tries to read a file that starts like coverage.py's JSON.
+pub(crate) fn attempt_coverage_py(content: &[u8], context: &mut Context<'_>) -> Result<Attempt> {
+    coverage_py::attempt(content, context)
+}

@@ -1,0 +1,445 @@
+//! The worker: takes uploads from the queue and makes them part of their commits' reports.
+//!
+//! Every job may run twice, or be cut off anywhere and run again: what it writes last, in one
+//! transaction with its own end, is the only thing that counts.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::blob::Blobs;
+use engine::clock::Clock;
+use engine::db::commits::{Commit, CommitResult, CommitState, find_commit_by_id, set_commit_result};
+use engine::db::journal::{Step, Verdict, insert_step};
+use engine::db::repos::get_repo;
+use engine::db::uploads::{
+    self, Envelope, Upload, UploadKind, UploadState, list_packs, list_upload_flags, mark_error, mark_merged,
+    mark_processed,
+};
+use engine::db::{Conn, Db};
+use engine::fold::{Folds, PackSet};
+use engine::id::{CommitId, JournalId, UploadId};
+use engine::mmap::Mapped;
+use engine::pack::{self, Pack};
+use engine::queue::{self, Job, NewJob};
+use engine::{Error, Result};
+use futures_util::FutureExt as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::envelope::Kind;
+use crate::error::UploadError;
+use crate::process::{Outcome, process};
+use crate::settings::Settings;
+
+/// Reads an upload whose bytes are durable.
+pub const PROCESS: &str = "process";
+/// Gives up an upload whose bytes never came.
+pub const EXPIRE: &str = "expire";
+/// Counts a commit's report anew.
+pub const REFRESH: &str = "refresh";
+
+const KINDS: [&str; 3] = [PROCESS, EXPIRE, REFRESH];
+/// How many problems of an upload the journal keeps.
+const PROBLEMS_SHOWN: usize = 50;
+/// A worker that cannot reach the database tries again after so long.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Names the upload of a job.
+#[derive(Serialize, Deserialize)]
+struct UploadJob {
+    upload: UploadId,
+}
+
+/// Names the commit of a job.
+#[derive(Serialize, Deserialize)]
+struct CommitJob {
+    commit: CommitId,
+}
+
+/// Enqueues the reading of an upload, in the transaction that makes its bytes a fact.
+pub async fn enqueue_process(conn: &mut Conn, upload: UploadId, now_us: i64) -> Result<()> {
+    queue::enqueue(conn, &NewJob::new(PROCESS, &UploadJob { upload }, now_us)?, now_us).await
+}
+
+/// Enqueues the end of waiting for an upload's bytes.
+pub async fn enqueue_expire(conn: &mut Conn, upload: UploadId, at_us: i64, now_us: i64) -> Result<()> {
+    queue::enqueue(conn, &NewJob::new(EXPIRE, &UploadJob { upload }, at_us)?, now_us).await
+}
+
+/// Enqueues the counting of a commit's report; several that wait are one.
+pub async fn enqueue_refresh(conn: &mut Conn, commit: CommitId, now_us: i64) -> Result<()> {
+    let job = NewJob::new(REFRESH, &CommitJob { commit }, now_us)?.with_key(commit.to_string());
+    queue::enqueue(conn, &job, now_us).await
+}
+
+/// Notes a step of an upload's life. `started_us` is when it began; it ends now.
+#[expect(clippy::too_many_arguments, reason = "a row of the journal has as many columns")]
+pub async fn note(
+    conn: &mut Conn,
+    commit: &Commit,
+    upload: Option<UploadId>,
+    step: &str,
+    verdict: Verdict,
+    code: Option<&str>,
+    message: String,
+    detail: Option<serde_json::Value>,
+    (started_us, ended_us): (i64, i64),
+) -> Result<()> {
+    let step = Step {
+        id: JournalId::generate(ended_us),
+        repo_id: commit.repo_id,
+        commit_sha: commit.sha.clone(),
+        upload_id: upload,
+        step: step.into(),
+        verdict,
+        code: code.map(Into::into),
+        message,
+        detail: detail.map(|detail| detail.to_string()),
+        started_us,
+        duration_us: (ended_us - started_us).max(0),
+    };
+    insert_step(conn, &step).await
+}
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Worker {
+    /// Facts and the queue.
+    pub db: Db,
+    /// Raw uploads.
+    pub blobs: Arc<dyn Blobs>,
+    /// Reports.
+    pub folds: Folds,
+    /// Time.
+    pub clock: Clock,
+    /// Names the worker in the queue.
+    pub name: String,
+    /// Jobs at once.
+    pub concurrency: usize,
+}
+
+impl Worker {
+    /// Works until `shutdown`, then finishes what it has begun.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let worker = Arc::new(self);
+        let permits = Arc::new(Semaphore::new(worker.concurrency));
+        let tasks = TaskTracker::new();
+        let mut wakeups = worker.db.subscribe(queue::TOPIC);
+        let mut shutdown = std::pin::pin!(shutdown.fuse());
+        loop {
+            let turn = worker.turn(&permits, &tasks, &mut wakeups);
+            let result = tokio::select! {
+                () = &mut shutdown => break,
+                result = turn => result,
+            };
+            if let Err(error) = result {
+                tracing::error!(%error, "queue is out of reach; trying again");
+                tokio::time::sleep(TROUBLE_PAUSE).await;
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// Starts what is due, or waits until something is.
+    async fn turn(
+        self: &Arc<Self>,
+        permits: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+        wakeups: &mut tokio::sync::watch::Receiver<u64>,
+    ) -> Result<()> {
+        let closed = |_| Error::Closed { what: "worker".into() };
+        let first = permits.clone().acquire_owned().await.map_err(closed)?;
+        let limit = permits.available_permits() + 1;
+        let jobs = queue::claim(&self.db, &self.name, &KINDS, limit as i64, queue::LEASE_US).await?;
+        if jobs.is_empty() {
+            drop(first);
+            return queue::wait(&self.db, &KINDS, wakeups).await;
+        }
+        let mut permit = Some(first);
+        for job in jobs {
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => permits.clone().acquire_owned().await.map_err(closed)?,
+            };
+            let worker = self.clone();
+            tasks.spawn(async move {
+                worker.work(job).await;
+                drop(permit);
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs one job, keeping its lease, and returns it to the queue if it fails.
+    async fn work(&self, job: Job) {
+        let renewal = Duration::from_micros(queue::LEASE_US.unsigned_abs() / 3);
+        let mut run = std::pin::pin!(self.run_job(&job));
+        let result = loop {
+            tokio::select! {
+                result = &mut run => break result,
+                () = tokio::time::sleep(renewal) => {
+                    if let Err(error) = queue::renew(&self.db, &job, queue::LEASE_US).await {
+                        tracing::warn!(job = %job.id, %error, "lease was not renewed");
+                    }
+                }
+            }
+        };
+        let Err(error) = result else { return };
+        tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, %error, "job failed");
+        let (reason, clock) = (error.to_string(), self.clock.clone());
+        let returned = self.db.write(move |conn| {
+            Box::pin(async move { queue::retry(conn, &job, &reason, clock.now_us()).await })
+        });
+        if let Err(error) = returned.await {
+            tracing::warn!(%error, "job was not returned; its lease will end");
+        }
+    }
+
+    async fn run_job(&self, job: &Job) -> Result<()> {
+        match job.kind.as_str() {
+            PROCESS => self.process(job).await,
+            EXPIRE => self.expire(job).await,
+            REFRESH => self.refresh(job).await,
+            other => Err(Error::invalid("job", format!("unknown kind {other}"))),
+        }
+    }
+
+    async fn process(&self, job: &Job) -> Result<()> {
+        let UploadJob { upload } = job.payload()?;
+        let mut conn = self.db.read().await?;
+        let upload = uploads::get_upload(&mut conn, upload).await?;
+        if upload.state != UploadState::Uploaded {
+            return self.end(job).await;
+        }
+        let commit = find_commit_by_id(&mut conn, upload.commit_id).await?;
+        let repo = get_repo(&mut conn, upload.repo_id).await?;
+        let flags = list_upload_flags(&mut conn, upload.id).await?;
+        drop(conn);
+        if upload.kind != UploadKind::Coverage {
+            return self.keep(job, upload, commit).await;
+        }
+        let begun_us = self.clock.now_us();
+        let file = self.blobs.open(&upload.storage_path).await?;
+        let settings = Settings::parse(repo.yaml.as_deref().unwrap_or("{}"));
+        let kind = match upload.envelope {
+            Envelope::V1 => Kind::V1,
+            Envelope::Legacy => Kind::Legacy,
+        };
+        let clock = self.clock.clone();
+        let read = tokio::task::spawn_blocking(move || -> Result<Read> {
+            let body = Mapped::sealed(file)?;
+            let outcome = process(&body, kind, &settings, &flags, clock.now_us());
+            let parsed_us = clock.now_us();
+            let pack = match outcome.error {
+                Some(_) => None,
+                None => Some(pack::encode(&outcome.files, 1)?),
+            };
+            Ok(Read { outcome, pack, parsed_us, packed_us: clock.now_us() })
+        });
+        let read = read.await.map_err(|error| Error::Closed { what: format!("parser thread ({error})") })??;
+        match read.pack.clone() {
+            Some(pack) => {
+                self.folds.store(pack).await?;
+                self.merge(job, upload, commit, read, begun_us).await
+            }
+            None => self.reject(job, upload, commit, read, begun_us).await,
+        }
+    }
+
+    /// Makes a pack part of its commit.
+    async fn merge(&self, job: &Job, upload: Upload, commit: Commit, read: Read, begun_us: i64) -> Result<()> {
+        let (job, clock) = (job.clone(), self.clock.clone());
+        let span = upload_span(&upload, &commit);
+        let merged = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                let pack = read.pack.as_ref().expect("only read uploads are merged");
+                let totals = serde_json::to_string(&read.outcome.totals)
+                    .map_err(|e| Error::invalid("totals", e))?;
+                if mark_merged(conn, upload.id, &pack.name().to_string(), Some(&totals), now_us).await? {
+                    let id = Some(upload.id);
+                    let (verdict, code, message) = read.verdict();
+                    let parsed = (begun_us, read.parsed_us);
+                    note(conn, &commit, id, "parsed", verdict, code, message, Some(read.detail()), parsed).await?;
+                    let message = format!("{} bytes for {} lines", pack.bytes().len(), read.outcome.totals.lines);
+                    let detail = json!({ "pack": pack.name().to_string() });
+                    let packed = (read.parsed_us, read.packed_us);
+                    note(conn, &commit, id, "packed", Verdict::Ok, None, message, Some(detail), packed).await?;
+                    let message = "part of the commit's report".to_string();
+                    let merged = (read.packed_us, now_us);
+                    note(conn, &commit, id, "merged", Verdict::Ok, None, message, None, merged).await?;
+                    enqueue_refresh(conn, commit.id, now_us).await?;
+                }
+                queue::finish(conn, &job).await
+            })
+        });
+        merged.await?;
+        let _entered = span.enter();
+        tracing::info!("upload processed");
+        Ok(())
+    }
+
+    /// Notes why an upload yields nothing.
+    async fn reject(&self, job: &Job, upload: Upload, commit: Commit, read: Read, begun_us: i64) -> Result<()> {
+        let (job, clock) = (job.clone(), self.clock.clone());
+        let span = upload_span(&upload, &commit);
+        let error = read.outcome.error.clone().expect("only failed uploads are rejected");
+        let logged = error.clone();
+        let rejected = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                let UploadError { code, message } = error;
+                let params = json!({ "location": upload.storage_path, "message": message }).to_string();
+                if mark_error(conn, upload.id, code.as_str(), &params, now_us).await? {
+                    let parsed = (begun_us, read.parsed_us);
+                    let (code, detail) = (Some(code.as_str()), Some(read.detail()));
+                    note(conn, &commit, Some(upload.id), "parsed", Verdict::Error, code, message, detail, parsed)
+                        .await?;
+                    enqueue_refresh(conn, commit.id, now_us).await?;
+                }
+                queue::finish(conn, &job).await
+            })
+        });
+        rejected.await?;
+        let _entered = span.enter();
+        tracing::warn!(code = logged.code.as_str(), reason = logged.message, "upload yields no coverage");
+        Ok(())
+    }
+
+    /// Keeps an upload that holds no coverage as it is.
+    async fn keep(&self, job: &Job, upload: Upload, commit: Commit) -> Result<()> {
+        let (job, clock) = (job.clone(), self.clock.clone());
+        let kept = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                if mark_processed(conn, upload.id, now_us).await? {
+                    let message = format!("{} are kept", upload.kind.as_str().replace('_', " "));
+                    let at = (now_us, now_us);
+                    note(conn, &commit, Some(upload.id), "stored", Verdict::Ok, None, message, None, at).await?;
+                }
+                queue::finish(conn, &job).await
+            })
+        });
+        kept.await
+    }
+
+    async fn expire(&self, job: &Job) -> Result<()> {
+        let UploadJob { upload } = job.payload()?;
+        let (job, clock) = (job.clone(), self.clock.clone());
+        let expired = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                let upload = uploads::get_upload(conn, upload).await?;
+                if upload.state == UploadState::Started {
+                    let message = "the bytes of the upload never arrived; upload again".to_string();
+                    let params = json!({ "location": upload.storage_path, "message": message }).to_string();
+                    let code = "file_not_in_storage";
+                    mark_error(conn, upload.id, code, &params, now_us).await?;
+                    let commit = find_commit_by_id(conn, upload.commit_id).await?;
+                    let waited = (upload.created_us, now_us);
+                    note(conn, &commit, Some(upload.id), "received", Verdict::Error, Some(code), message, None, waited)
+                        .await?;
+                    enqueue_refresh(conn, commit.id, now_us).await?;
+                }
+                queue::finish(conn, &job).await
+            })
+        });
+        expired.await
+    }
+
+    async fn refresh(&self, job: &Job) -> Result<()> {
+        let CommitJob { commit } = job.payload()?;
+        let mut conn = self.db.read().await?;
+        let commit = find_commit_by_id(&mut conn, commit).await?;
+        let uploads = list_packs(&mut conn, commit.id).await?;
+        let failed = uploads::count_by_state(&mut conn, commit.id).await?.contains_key(&UploadState::Error);
+        drop(conn);
+        let begun_us = self.clock.now_us();
+        let packs: PackSet = uploads.iter().map(|upload| upload.pack.parse()).collect::<Result<_>>()?;
+        let mut totals = self.folds.report(&packs).await?.totals();
+        totals.sessions = uploads.len() as u64;
+        let (fold, state) = match totals.files {
+            0 if failed => (None, CommitState::Error),
+            0 => return self.end(job).await,
+            _ => (Some(engine::fold::hex_key(&packs)), CommitState::Complete),
+        };
+        let totals = serde_json::to_string(&totals).map_err(|e| Error::invalid("totals", e))?;
+        let result = CommitResult { state: Some(state), totals: fold.is_some().then_some(totals), fold };
+        let (job, clock, count) = (job.clone(), self.clock.clone(), uploads.len());
+        let refreshed = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                if !set_commit_result(conn, commit.id, commit.fold.as_deref(), &result, now_us).await? {
+                    enqueue_refresh(conn, commit.id, now_us).await?;
+                } else if result.fold.is_some() && result.fold != commit.fold {
+                    let message = format!("the report of {count} uploads");
+                    let at = (begun_us, now_us);
+                    note(conn, &commit, None, "folded", Verdict::Ok, None, message, None, at).await?;
+                }
+                queue::finish(conn, &job).await
+            })
+        });
+        refreshed.await
+    }
+
+    async fn end(&self, job: &Job) -> Result<()> {
+        let job = job.clone();
+        self.db.write(move |conn| Box::pin(async move { queue::finish(conn, &job).await })).await
+    }
+}
+
+/// What reading an upload gave.
+struct Read {
+    outcome: Outcome,
+    pack: Option<Pack>,
+    parsed_us: i64,
+    packed_us: i64,
+}
+
+impl Read {
+    fn verdict(&self) -> (Verdict, Option<&'static str>, String) {
+        let totals = &self.outcome.totals;
+        let message = format!("{} lines of {} files from {} reports", totals.lines, totals.files, self.outcome.reports.len());
+        match self.outcome.problems.first() {
+            None => (Verdict::Ok, None, message),
+            Some(problem) => (Verdict::Warning, Some(problem.code.as_str()), format!("{message}; {}", problem.message)),
+        }
+    }
+
+    fn detail(&self) -> serde_json::Value {
+        let reports = self.outcome.reports.iter().map(|report| {
+            json!({
+                "name": report.name,
+                "format": report.format.map(|format| format.processor()),
+                "size_bytes": report.size_bytes,
+                "files": report.files,
+            })
+        });
+        let problems = self.outcome.problems.iter().take(PROBLEMS_SHOWN).map(|problem| {
+            json!({
+                "file": problem.file,
+                "line": problem.line,
+                "code": problem.code.as_str(),
+                "message": problem.message,
+            })
+        });
+        json!({
+            "reports": reports.collect::<Vec<_>>(),
+            "problems": problems.collect::<Vec<_>>(),
+            "problems_in_all": self.outcome.problems.len(),
+        })
+    }
+}
+
+fn upload_span(upload: &Upload, commit: &Commit) -> tracing::Span {
+    tracing::info_span!(
+        "upload",
+        upload_id = upload.external_id,
+        commit_sha = commit.sha,
+        repo = %upload.repo_id
+    )
+}

@@ -1,0 +1,251 @@
+//! From the path that a report names to the path in the repository.
+//!
+//! A lookup never changes a later one, so files may be read in any order and at once.
+
+mod clean;
+mod known;
+mod tree;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use regex::Regex;
+
+use crate::error::{Failure, Result};
+use crate::settings::{Pattern, Settings, anchored};
+use clean::normalise;
+use tree::Tree;
+
+/// Fixes the paths of one upload; shared by all its files.
+pub struct PathFixer {
+    /// The repository's files; `None` when unknown.
+    tree: Option<Tree>,
+    keeps_paths: bool,
+    fixes: Option<CustomFixes>,
+    filter: PathFilter,
+}
+
+impl PathFixer {
+    /// A fixer for an upload with these flags. `network` lists the repository's files; empty means
+    /// unknown. Linear in the network, apart from sorting files of one name.
+    pub fn new<'a>(
+        settings: &Settings,
+        network: impl IntoIterator<Item = &'a str>,
+        flags: &[String],
+    ) -> PathFixer {
+        let tree = Tree::new(network);
+        PathFixer {
+            tree: (!tree.is_empty()).then_some(tree),
+            keeps_paths: settings.keeps_paths,
+            fixes: CustomFixes::new(settings),
+            filter: PathFilter::new(settings, flags),
+        }
+    }
+
+    /// The path in the repository; `None` when there is none or it is left out, and an empty text
+    /// for files that are known to be no sources. Fails for a path of dots and slashes alone.
+    pub fn fix(&self, path: &str) -> Result<Option<String>> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let slashed = path.replace('\\', "/");
+        let bare = slashed.trim_start_matches(['.', '/']);
+        if bare.is_empty() {
+            return Err(Failure::fails(format!("path {path:?} names no file")));
+        }
+        let mut fixed = normalise(bare);
+        if let Some(fixes) = &self.fixes {
+            fixed = fixes.apply(&fixed);
+        }
+        fixed = match &self.tree {
+            Some(_) if self.keeps_paths => fixed,
+            Some(tree) => match tree.resolve(&fixed) {
+                Some(found) => found.to_owned(),
+                None => return Ok(None),
+            },
+            None => known::without_prefix(&fixed).to_owned(),
+        };
+        if let Some(fixes) = &self.fixes {
+            if !fixed.is_empty() {
+                fixed = fixes.with_prefixes(&fixes.apply(&fixed));
+            }
+        }
+        Ok(self.filter.includes(&fixed).then_some(fixed))
+    }
+
+    /// A view for one uploaded file, whose folder helps where a path alone is not enough.
+    pub fn for_file(&self, name: &str) -> FilePaths<'_> {
+        FilePaths { fixer: self, base: parent(name), seen: RefCell::default() }
+    }
+}
+
+/// Fixes the paths of one uploaded file, each once.
+pub struct FilePaths<'a> {
+    fixer: &'a PathFixer,
+    base: Option<String>,
+    seen: RefCell<HashMap<String, Option<String>>>,
+}
+
+impl FilePaths<'_> {
+    /// Like [`PathFixer::fix`], trying the path below the uploaded file's folder next.
+    pub fn fix(&self, path: &str) -> Result<Option<String>> {
+        self.fix_below(path, &[])
+    }
+
+    /// Like [`FilePaths::fix`], then below each of `bases`. A file asks with the same bases always.
+    pub fn fix_below(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
+        if let Some(seen) = self.seen.borrow().get(path) {
+            return Ok(seen.clone());
+        }
+        let fixed = self.find(path, bases)?;
+        self.seen.borrow_mut().insert(path.to_owned(), fixed.clone());
+        Ok(fixed)
+    }
+
+    /// How many paths were asked for, and those of them that match no file, sorted.
+    pub fn unresolved(&self) -> (usize, Vec<String>) {
+        let seen = self.seen.borrow();
+        let mut lost: Vec<String> =
+            seen.iter().filter(|(_, fixed)| fixed.is_none()).map(|(path, _)| path.clone()).collect();
+        lost.sort_unstable();
+        (seen.len(), lost)
+    }
+
+    fn find(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
+        let plain = self.fixer.fix(path)?;
+        if plain.is_some() || self.fixer.tree.is_none() || path.is_empty() || path.starts_with('/') {
+            return Ok(plain);
+        }
+        for base in self.base.iter().chain(bases) {
+            if let Some(found) = self.fixer.fix(&format!("{base}/{path}"))? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The folder of an uploaded file; `None` when it has no name.
+fn parent(name: &str) -> Option<String> {
+    let bytes = name.as_bytes();
+    let windows = bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && &bytes[1..3] == b":\\";
+    let slashed = if windows { name.replace('\\', "/") } else { name.to_owned() };
+    match slashed.trim_end_matches('/').rsplit_once('/') {
+        _ if name.is_empty() => None,
+        Some((folder, _)) => Some(folder.to_owned()),
+        None => Some(".".to_owned()),
+    }
+}
+
+/// `fixes` of the settings. Every alternative is tried at the start of the path, in the order in
+/// which the settings list them.
+struct CustomFixes {
+    replacements: Vec<(Regex, String)>,
+    prefix: String,
+}
+
+impl CustomFixes {
+    fn new(settings: &Settings) -> Option<CustomFixes> {
+        if settings.fixes.is_empty() {
+            return None;
+        }
+        let (prefixes, fixes): (Vec<_>, Vec<_>) =
+            settings.fixes.iter().partition(|fix| fix.before.is_empty());
+        let prefixes: Vec<&str> = prefixes.iter().map(|fix| fix.after.as_str()).collect();
+        let replacements =
+            fixes.iter().filter_map(|fix| Some((anchored(&stars(&fix.before))?, fix.after.clone())));
+        Some(CustomFixes { replacements: replacements.collect(), prefix: prefixes.join("/") })
+    }
+
+    fn apply(&self, path: &str) -> String {
+        let replaced = self.replacements.iter().find_map(|(before, after)| {
+            let found = before.find(path)?;
+            Some(format!("{after}{}", &path[found.end()..]))
+        });
+        tidy(&replaced.unwrap_or_else(|| path.to_owned()))
+    }
+
+    fn with_prefixes(&self, path: &str) -> String {
+        if self.prefix.is_empty() { path.to_owned() } else { tidy(&format!("{}/{path}", self.prefix)) }
+    }
+}
+
+fn tidy(path: &str) -> String {
+    path.replace("//", "/").trim_start_matches('/').to_owned()
+}
+
+/// A lone `*` that does not follow a dot stands for one or more characters of a name.
+fn stars(before: &str) -> String {
+    let text = before.trim_start_matches('/').replace("**", ".*");
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut last = None;
+    for c in text.chars() {
+        match c {
+            '*' if last != Some('.') => out.push_str(r"[^/\n]+"),
+            c => out.push(c),
+        }
+        last = Some(c);
+    }
+    out
+}
+
+/// Which paths of an upload count.
+struct PathFilter {
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+}
+
+impl PathFilter {
+    fn new(settings: &Settings, flags: &[String]) -> PathFilter {
+        let mut patterns: Vec<Pattern> = settings.ignore.iter().map(Pattern::inverted).collect();
+        for flag in flags {
+            let rules = settings.flag_rules(flag);
+            patterns.extend(rules.ignore.iter().flatten().map(Pattern::inverted));
+            patterns.extend(rules.paths.into_iter().flatten());
+        }
+        let (mut exclude, mut include): (Vec<_>, Vec<_>) =
+            patterns.into_iter().partition(|pattern| pattern.negated);
+        if include.iter().any(Pattern::is_everything) {
+            include.clear();
+        }
+        if exclude.iter().any(Pattern::is_everything) {
+            exclude.clear();
+        }
+        PathFilter { include, exclude }
+    }
+
+    fn includes(&self, path: &str) -> bool {
+        (self.include.is_empty() || self.include.iter().any(|pattern| pattern.is_match(path)))
+            && !self.exclude.iter().any(|pattern| pattern.is_match(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_climb_or_name_nothing_never_panic() {
+        let settings = Settings::default();
+        let bare = PathFixer::new(&settings, [], &[]);
+        let known = PathFixer::new(&settings, ["src/a.c"], &[]);
+        for path in ["../../../etc/passwd", "a/../../b", "..", "/", "", "\\", "a/..", "é/../é", "x\0y"] {
+            for fixer in [&bare, &known] {
+                if let Ok(Some(fixed)) = fixer.for_file("../x/../../y").fix(path) {
+                    assert!(!fixed.starts_with(['/', '.']), "{path} became {fixed}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_network_entries_resolve_in_linear_time() {
+        let network: Vec<String> = (0..100_000).map(|i| format!("src/d{}/__init__.py", i)).collect();
+        let fixer = PathFixer::new(&Settings::default(), network.iter().map(String::as_str), &[]);
+        for i in (0..100_000).step_by(7) {
+            let fixed = fixer.fix(&format!("/w/src/d{i}/__init__.py")).unwrap();
+            assert_eq!(fixed, Some(format!("src/d{i}/__init__.py")));
+        }
+        assert_eq!(fixer.fix("__init__.py").unwrap(), None);
+    }
+}

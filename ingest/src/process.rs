@@ -1,0 +1,278 @@
+//! One upload, from its body to the evidence that it brings.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use engine::model::{FileCoverage, Totals};
+use rayon::prelude::*;
+
+use crate::age::AgeLimit;
+use crate::detect::{Format, detect, starts_like_coverage_py};
+use crate::envelope::{self, Budget, Envelope, Fixes, Kind, UploadedFile};
+use crate::error::{ErrorCode, Failure, Problem, ProblemCode, Result, UploadError};
+use crate::formats::{self, Attempt, Context, Found};
+use crate::paths::PathFixer;
+use crate::report_fixes::Ignored;
+use crate::settings::Settings;
+use crate::xml::to_utf8;
+
+/// What came of an upload.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The evidence, sorted by path; empty when there is an error.
+    pub files: Vec<(String, FileCoverage)>,
+    /// Counts over `files`, of one session.
+    pub totals: Totals,
+    /// The uploaded files, in their order.
+    pub reports: Vec<Report>,
+    /// What is odd in them.
+    pub problems: Vec<Problem>,
+    /// Why there is no evidence.
+    pub error: Option<UploadError>,
+}
+
+/// One uploaded file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// Its name, empty when unknown.
+    pub name: String,
+    /// Its format, when one was recognised.
+    pub format: Option<Format>,
+    /// Its size, unpacked.
+    pub size_bytes: u64,
+    /// Files of the repository that it speaks of.
+    pub files: usize,
+}
+
+/// Processes the body of an upload as it was received. Files are read in parallel on rayon's pool;
+/// the result does not depend on how. Never panics: what breaks a reader is an error.
+pub fn process(body: &[u8], kind: Kind, settings: &Settings, flags: &[String], now_us: i64) -> Outcome {
+    let budget = Budget::new(body.len());
+    let body = match envelope::unwrap(body, &budget) {
+        Ok(body) => body,
+        Err(failure) => return Outcome::failed(failure),
+    };
+    match envelope::open(&body, kind) {
+        Ok(envelope) => process_files(&envelope, &budget, settings, flags, now_us),
+        Err(failure) => Outcome::failed(failure),
+    }
+}
+
+/// Processes the files of an opened upload.
+pub fn process_files(
+    envelope: &Envelope<'_>,
+    budget: &Budget,
+    settings: &Settings,
+    flags: &[String],
+    now_us: i64,
+) -> Outcome {
+    let fixer = PathFixer::new(settings, envelope.network.iter().map(|path| &**path), flags);
+    let ignored = match read_fixes(&envelope.fixes, &fixer) {
+        Ok(ignored) => ignored,
+        Err(failure) => return Outcome::failed(failure),
+    };
+    let reader = Reader { budget, settings, fixer: &fixer, ignored: &ignored, now_us };
+    let files = counted_files(&envelope.files);
+    let read: Vec<Result<Read>> = files.par_iter().map(|file| reader.read_or_catch(file)).collect();
+    match all_or_first_failure(read) {
+        Ok(read) => fold(read),
+        Err(failure) => Outcome::failed(failure),
+    }
+}
+
+impl Outcome {
+    fn failed(failure: Failure) -> Outcome {
+        Outcome { error: Some(failure.into()), ..Outcome::default() }
+    }
+}
+
+fn read_fixes(fixes: &Fixes<'_>, fixer: &PathFixer) -> Result<Ignored> {
+    match fixes {
+        Fixes::None => Ok(Ignored::default()),
+        Fixes::Text(text) => Ignored::from_text(text, |path| fixer.fix(path)),
+        Fixes::Json(value) => Ok(Ignored::from_json(value)),
+    }
+}
+
+/// The files that count: beside a `coverage/coverage.json` the same coverage as LCOV does not.
+fn counted_files<'a, 'b>(files: &'b [UploadedFile<'a>]) -> Vec<&'b UploadedFile<'a>> {
+    let has_json = files.iter().any(|file| file.name == "coverage/coverage.json");
+    files.iter().filter(|file| !has_json || file.name != "coverage/coverage.lcov").collect()
+}
+
+/// What was read of one uploaded file.
+struct Read {
+    report: Report,
+    found: Found,
+    problems: Vec<Problem>,
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    budget: &'a Budget,
+    settings: &'a Settings,
+    fixer: &'a PathFixer,
+    ignored: &'a Ignored,
+    now_us: i64,
+}
+
+impl Reader<'_> {
+    fn read_or_catch(self, file: &UploadedFile<'_>) -> Result<Read> {
+        catch_unwind(AssertUnwindSafe(|| self.read(file))).unwrap_or_else(|panic| {
+            Err(Failure::fails(format!("reading {:?} broke: {}", file.name, panic_text(&*panic))))
+        })
+    }
+
+    fn read(self, file: &UploadedFile<'_>) -> Result<Read> {
+        let content = file.read(self.budget)?;
+        let content = to_utf8(&content);
+        let paths = self.fixer.for_file(&file.name);
+        let mut context = Context {
+            name: &file.name,
+            paths: &paths,
+            parsers: self.settings.parsers,
+            age: AgeLimit::new(&self.settings.max_age, self.now_us),
+            ignored: self.ignored,
+            found: Found::default(),
+            problems: Vec::new(),
+        };
+        let format = read_content(&content, &mut context)?;
+        note_unresolved(&mut context);
+        let Context { found, problems, .. } = context;
+        let report = Report {
+            name: file.name.to_string(),
+            format,
+            size_bytes: content.len() as u64,
+            files: found.len(),
+        };
+        Ok(Read { report, found, problems })
+    }
+}
+
+/// Reads the content in whichever format it is; tells which.
+fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<Option<Format>> {
+    if content.is_empty() {
+        context.problem(None, ProblemCode::EmptyFile, "the file is empty".into());
+        return Ok(None);
+    }
+    if starts_like_coverage_py(content) && formats::attempt_coverage_py(content, context)? == Attempt::Read {
+        note_lines(context);
+        return Ok(Some(Format::CoveragePy));
+    }
+    let Some(format) = detect(context.name, content)? else {
+        context.problem(None, ProblemCode::Unrecognised, "no known format fits the content".into());
+        return Ok(None);
+    };
+    match formats::parse(format, content, context) {
+        Ok(true) => note_lines(context),
+        Ok(false) => {
+            let message = format!("reports like those of {} are not supported yet", format.processor());
+            context.problem(None, ProblemCode::Unrecognised, message);
+            return Ok(None);
+        }
+        Err(Failure::Corrupt(reason)) => {
+            context.found = Found::default();
+            context.problem(None, ProblemCode::Unrecognised, reason.into_owned());
+        }
+        Err(failure) => return Err(failure),
+    }
+    Ok(Some(format))
+}
+
+fn note_lines(context: &mut Context<'_>) {
+    if context.found.is_empty() {
+        context.problem(None, ProblemCode::NoLines, "no line of the report counts".into());
+    }
+}
+
+fn note_unresolved(context: &mut Context<'_>) {
+    let (asked, lost) = context.paths.unresolved();
+    if let Some(first) = lost.first() {
+        let message = format!(
+            "{} of {asked} paths match no file of the repository or are left out by the settings, such as {first}",
+            lost.len()
+        );
+        context.problem(None, ProblemCode::PathsUnresolved, message);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
+}
+
+/// A body that cannot be unpacked fails before any of its reports does.
+fn all_or_first_failure(read: Vec<Result<Read>>) -> Result<Vec<Read>> {
+    let mut all = Vec::with_capacity(read.len());
+    let mut first = None;
+    for read in read {
+        match read {
+            Ok(read) => all.push(read),
+            Err(failure @ Failure::Storage(_)) => return Err(failure),
+            Err(failure) => first = first.or(Some(failure)),
+        }
+    }
+    first.map_or(Ok(all), Err)
+}
+
+/// Folds what was read into one upload's evidence. Where two reports speak of one line, the report of
+/// more files decides on its kind.
+fn fold(read: Vec<Read>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut folded = Found::default();
+    for Read { report, found, problems } in read {
+        outcome.reports.push(report);
+        outcome.problems.extend(problems);
+        folded = if folded.is_empty() {
+            found
+        } else if found.len() > folded.len() {
+            merge(found, folded)
+        } else {
+            merge(folded, found)
+        };
+    }
+    if folded.is_empty() {
+        outcome.error = Some(empty_error(&outcome.reports));
+        return outcome;
+    }
+    outcome.files = folded.into_files();
+    outcome.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    outcome.totals = totals_of(&outcome.files);
+    outcome
+}
+
+fn merge(mut left: Found, right: Found) -> Found {
+    for (path, file) in right.into_files() {
+        left.add(path, file);
+    }
+    left
+}
+
+/// Counts over the files of one session.
+fn totals_of(files: &[(String, FileCoverage)]) -> Totals {
+    let mut totals = Totals { files: files.len() as u64, sessions: 1, ..Totals::default() };
+    for (_, file) in files {
+        totals += file.totals();
+    }
+    totals
+}
+
+fn empty_error(reports: &[Report]) -> UploadError {
+    const NAMES: usize = 5;
+    let named: Vec<&str> =
+        reports.iter().map(|report| report.name.as_str()).filter(|name| !name.is_empty()).collect();
+    let message = if named.len() == reports.len() {
+        "No coverage files found in upload.".to_owned()
+    } else if named.is_empty() {
+        "No files found in report.".to_owned()
+    } else {
+        let shown = named.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
+        let more = match named.len().saturating_sub(NAMES) {
+            0 => String::new(),
+            more => format!(", (and {more} more)"),
+        };
+        let (count, all) = (named.len(), reports.len());
+        format!("No coverage data extracted. {count} of {all} file(s) were empty: {shown}{more}")
+    };
+    UploadError { code: ErrorCode::ReportEmpty, message }
+}
