@@ -20,7 +20,10 @@ fn main() -> std::io::Result<()> {
     let settings = Settings::parse("codecov: {max_report_age: false}");
     for name in names {
         let content = std::fs::read(&name)?;
-        let envelope = Envelope { files: vec![UploadedFile::new("", &content[..])], ..Envelope::default() };
+        let envelope = Envelope {
+            files: vec![UploadedFile::new("", &content[..])],
+            ..Envelope::default()
+        };
         let mut best_s = f64::MAX;
         for _ in 0..runs {
             let start = Instant::now();
@@ -29,7 +32,10 @@ fn main() -> std::io::Result<()> {
             assert!(outcome.error.is_none(), "{name}: {:?}", outcome.error);
         }
         let mb_per_s = content.len() as f64 / best_s / 1e6;
-        println!("{name}: {:.1} ms, {mb_per_s:.0} MB/s (best of {runs})", best_s * 1e3);
+        println!(
+            "{name}: {:.1} ms, {mb_per_s:.0} MB/s (best of {runs})",
+            best_s * 1e3
+        );
     }
     Ok(())
 }

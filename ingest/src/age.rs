@@ -27,24 +27,40 @@ pub(crate) enum DateError {
 impl<'a> AgeLimit<'a> {
     /// The limit that the settings say, at `now_us` (microseconds since 1970).
     pub fn new(max: &'a MaxAge, now_us: i64) -> AgeLimit<'a> {
-        AgeLimit { max, now_s: now_us.div_euclid(1_000_000) }
+        AgeLimit {
+            max,
+            now_s: now_us.div_euclid(1_000_000),
+        }
     }
 
     /// Refuses a report of that date; one whose date cannot be read is taken. `what` names the report.
     pub(crate) fn check_lenient(&self, what: &str, date: &str) -> Result<()> {
         self.check(what, date, |error| match error {
             DateError::Unreadable => Ok(()),
-            DateError::Impossible => Err(Failure::fails(format!("{what}: date {date:?} does not exist"))),
+            DateError::Impossible => Err(Failure::fails(format!(
+                "{what}: date {date:?} does not exist"
+            ))),
         })
     }
 
     /// Refuses a report of that date; one whose date cannot be read fails.
     pub(crate) fn check_strict(&self, what: &str, date: &str) -> Result<()> {
-        self.check(what, date, |_| Err(Failure::fails(format!("{what}: date {date:?} cannot be read"))))
+        self.check(what, date, |_| {
+            Err(Failure::fails(format!(
+                "{what}: date {date:?} cannot be read"
+            )))
+        })
     }
 
-    fn check(&self, what: &str, date: &str, unread: impl FnOnce(DateError) -> Result<()>) -> Result<()> {
-        let Some(oldest_s) = self.oldest_s() else { return Ok(()) };
+    fn check(
+        &self,
+        what: &str,
+        date: &str,
+        unread: impl FnOnce(DateError) -> Result<()>,
+    ) -> Result<()> {
+        let Some(oldest_s) = self.oldest_s() else {
+            return Ok(());
+        };
         match read_date(in_seconds(date), self.now_s) {
             Ok(date_s) if date_s < oldest_s => {
                 Err(Failure::Expired(format!("{what} report expired {date}")))
@@ -70,7 +86,11 @@ impl<'a> AgeLimit<'a> {
 /// Milliseconds as seconds: the last three of 13 or more digits go.
 fn in_seconds(date: &str) -> &str {
     let digits = date.len() >= 13 && date.bytes().all(|b| b.is_ascii_digit());
-    if digits { &date[..date.len() - 3] } else { date }
+    if digits {
+        &date[..date.len() - 3]
+    } else {
+        date
+    }
 }
 
 fn midnight(now_s: i64) -> i64 {
@@ -88,8 +108,12 @@ pub(crate) fn read_date(text: &str, now_s: i64) -> std::result::Result<i64, Date
     }
     let numbers = numbers(text);
     let date = match numbers[..] {
-        [(year, 4), (month, 1..=2), (day, 1..=2), ..] if starts_numeric(text) => Some((year, month, day)),
-        [(month, 1..=2), (day, 1..=2), (year, 4), ..] if starts_numeric(text) => Some((year, month, day)),
+        [(year, 4), (month, 1..=2), (day, 1..=2), ..] if starts_numeric(text) => {
+            Some((year, month, day))
+        }
+        [(month, 1..=2), (day, 1..=2), (year, 4), ..] if starts_numeric(text) => {
+            Some((year, month, day))
+        }
         _ => None,
     };
     if let Some((year, month, day)) = date {
@@ -100,12 +124,18 @@ pub(crate) fn read_date(text: &str, now_s: i64) -> std::result::Result<i64, Date
     match numbers[..] {
         // A year alone, or one that other digits follow: today's day in that year.
         [(digits, 8)] | [(digits, 4)] if text.bytes().all(|b| b.is_ascii_digit()) => {
-            let year = if digits > 9999 { digits / 10_000 } else { digits };
+            let year = if digits > 9999 {
+                digits / 10_000
+            } else {
+                digits
+            };
             if !(1900..2100).contains(&year) {
                 return Err(DateError::Unreadable);
             }
             let (_, month, day) = civil(now_s.div_euclid(DAY_S));
-            days_of(year, month, day).map(|days| days * DAY_S).ok_or(DateError::Impossible)
+            days_of(year, month, day)
+                .map(|days| days * DAY_S)
+                .ok_or(DateError::Impossible)
         }
         // `Tue Nov 24 10:00:00 2026`: the hour is taken for the year.
         [(_, 1..=2), (hour, 2), (_, 2), (_, 2), (_, 4)] => {
@@ -133,8 +163,12 @@ fn ten_digits(text: &str) -> Option<i64> {
 
 /// The runs of digits, each with its length. A fraction or a zone stays at the end, unused.
 fn numbers(text: &str) -> Vec<(i64, usize)> {
-    let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
-    runs.take(8).filter_map(|run| Some((run.parse().ok()?, run.len()))).collect()
+    let runs = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|run| !run.is_empty());
+    runs.take(8)
+        .filter_map(|run| Some((run.parse().ok()?, run.len())))
+        .collect()
 }
 
 /// Seconds that `12h ago`, `3 days ago` or `1w` are away from midnight.
@@ -185,8 +219,13 @@ fn civil(days: i64) -> (i64, i64, i64) {
     while days_of(year + 1, 1, 1).is_some_and(|first| first <= days) {
         year += 1;
     }
-    let starts = (1..=12).rev().filter_map(|month| Some((month, days_of(year, month, 1)?)));
-    let (month, first) = starts.clone().find(|(_, first)| *first <= days).unwrap_or((1, days));
+    let starts = (1..=12)
+        .rev()
+        .filter_map(|month| Some((month, days_of(year, month, 1)?)));
+    let (month, first) = starts
+        .clone()
+        .find(|(_, first)| *first <= days)
+        .unwrap_or((1, days));
     (year, month, days - first + 1)
 }
 
@@ -224,8 +263,14 @@ mod tests {
         let limit = AgeLimit::new(&MaxAge::Default, NOW_S * 1_000_000);
         let noon = TODAY_S - 12 * 3600;
         assert!(limit.check_strict("Clover", &noon.to_string()).is_ok());
-        assert!(matches!(limit.check_strict("Clover", &(noon - 1).to_string()), Err(Failure::Expired(_))));
-        assert!(limit.check_strict("Clover", "zzz").is_err() && limit.check_lenient("Clover", "zzz").is_ok());
+        assert!(matches!(
+            limit.check_strict("Clover", &(noon - 1).to_string()),
+            Err(Failure::Expired(_))
+        ));
+        assert!(
+            limit.check_strict("Clover", "zzz").is_err()
+                && limit.check_lenient("Clover", "zzz").is_ok()
+        );
         let any = AgeLimit::new(&MaxAge::Any, NOW_S * 1_000_000);
         assert!(any.check_strict("Clover", "zzz").is_ok());
     }

@@ -116,7 +116,9 @@ impl Format {
 /// report is. XML must be UTF-8 here.
 pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
     let head = &content[..content.len().min(HEAD_BYTES)];
-    if memmem::find(head, b"<classycle ").is_some() && memmem::find(content, b"</classycle>").is_some() {
+    if memmem::find(head, b"<classycle ").is_some()
+        && memmem::find(content, b"</classycle>").is_some()
+    {
         return Ok(None);
     }
     let first = first_line(content);
@@ -149,20 +151,34 @@ pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
 /// knows when it is another format after all.
 pub(crate) fn starts_like_coverage_py(content: &[u8]) -> bool {
     let head = &content[..content.len().min(1 << 10)];
-    let Some(rest) = head.trim_ascii_start().strip_prefix(b"{") else { return false };
-    rest.trim_ascii_start().starts_with(br#""meta""#) && memmem::find(head, br#""show_contexts""#).is_some()
+    let Some(rest) = head.trim_ascii_start().strip_prefix(b"{") else {
+        return false;
+    };
+    rest.trim_ascii_start().starts_with(br#""meta""#)
+        && memmem::find(head, br#""show_contexts""#).is_some()
 }
 
 /// The printable ASCII of the first line.
 fn first_line(content: &[u8]) -> String {
-    let end = memchr(b'\n', content).unwrap_or(content.len()).min(HEAD_BYTES);
-    content[..end].iter().filter(|byte| (32..=126).contains(*byte)).map(|&byte| char::from(byte)).collect()
+    let end = memchr(b'\n', content)
+        .unwrap_or(content.len())
+        .min(HEAD_BYTES);
+    content[..end]
+        .iter()
+        .filter(|byte| (32..=126).contains(*byte))
+        .map(|&byte| char::from(byte))
+        .collect()
 }
 
 fn is_xcode(name: &str, first: &str) -> bool {
-    const SOURCES: [&str; 10] =
-        [".h:", ".m:", ".swift:", ".hpp:", ".cpp:", ".cxx:", ".c:", ".C:", ".cc:", ".c++:"];
-    const NAMES: [&str; 3] = ["app.coverage.txt", "framework.coverage.txt", "xctest.coverage.txt"];
+    const SOURCES: [&str; 10] = [
+        ".h:", ".m:", ".swift:", ".hpp:", ".cpp:", ".cxx:", ".c:", ".C:", ".cc:", ".c++:",
+    ];
+    const NAMES: [&str; 3] = [
+        "app.coverage.txt",
+        "framework.coverage.txt",
+        "xctest.coverage.txt",
+    ];
     SOURCES.iter().any(|end| first.ends_with(end)) || NAMES.iter().any(|end| name.ends_with(end))
 }
 
@@ -171,7 +187,9 @@ fn detect_text(name: &str, content: &[u8], first: &str) -> Option<Format> {
         return None;
     }
     let is_gap = || {
-        let Ok(Shape::Object(keys)) = shape(first.as_bytes()) else { return false };
+        let Ok(Shape::Object(keys)) = shape(first.as_bytes()) else {
+            return false;
+        };
         keys.contains_key("Type") && keys.contains_key("File")
     };
     if memmem::find(content, b"\nend_of_record").is_some() {
@@ -205,7 +223,9 @@ fn detect_xml(content: &[u8]) -> Xml {
         Some(Markup::Open(name)) => name,
         _ => return Xml::Childless,
     };
-    let generated = scanner.attribute(b"generated").is_some_and(|value| !value.is_empty());
+    let generated = scanner
+        .attribute(b"generated")
+        .is_some_and(|value| !value.is_empty());
     let in_namespace = scanner.attribute(b"xmlns").is_some() || name.contains(&b':');
     loop {
         match scanner.markup() {
@@ -280,11 +300,14 @@ fn detect_array(first: Option<Peek>) -> Result<Option<Format>> {
 fn detect_object(keys: &HashMap<String, Peek>) -> Option<Format> {
     let has = |key: &str| keys.contains_key(key);
     let truthy = |key: &str| keys.get(key).is_some_and(Peek::is_truthy);
-    let text = |key: &str, text: &str| matches!(keys.get(key), Some(Peek::Text(found)) if found == text);
+    let text =
+        |key: &str, text: &str| matches!(keys.get(key), Some(Peek::Text(found)) if found == text);
     let (show_contexts, simplecov) = match keys.get("meta") {
-        Some(Peek::Object { has_show_contexts, has_simplecov_version, .. }) => {
-            (*has_show_contexts, *has_simplecov_version)
-        }
+        Some(Peek::Object {
+            has_show_contexts,
+            has_simplecov_version,
+            ..
+        }) => (*has_show_contexts, *has_simplecov_version),
         _ => (false, false),
     };
     if keys.is_empty() {
@@ -307,7 +330,10 @@ fn detect_object(keys: &HashMap<String, Peek>) -> Option<Format> {
         Some(Format::Gap)
     } else if has("files") && show_contexts {
         Some(Format::CoveragePy)
-    } else if keys.values().all(|value| matches!(value, Peek::Object { .. })) {
+    } else if keys
+        .values()
+        .all(|value| matches!(value, Peek::Object { .. }))
+    {
         Some(Format::Node)
     } else {
         None
@@ -325,10 +351,19 @@ enum Shape {
 /// What is kept of a value.
 #[derive(Debug)]
 enum Peek {
-    Scalar { truthy: bool },
+    Scalar {
+        truthy: bool,
+    },
     Text(String),
-    Array { empty: bool },
-    Object { empty: bool, has_name: bool, has_show_contexts: bool, has_simplecov_version: bool },
+    Array {
+        empty: bool,
+    },
+    Object {
+        empty: bool,
+        has_name: bool,
+        has_show_contexts: bool,
+        has_simplecov_version: bool,
+    },
 }
 
 impl Peek {
@@ -447,15 +482,21 @@ impl<'de> Visitor<'de> for PeekVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar { truthy: number != 0.0 })
+        Ok(Peek::Scalar {
+            truthy: number != 0.0,
+        })
     }
 
     fn visit_i64<E>(self, number: i64) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar { truthy: number != 0 })
+        Ok(Peek::Scalar {
+            truthy: number != 0,
+        })
     }
 
     fn visit_u64<E>(self, number: u64) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar { truthy: number != 0 })
+        Ok(Peek::Scalar {
+            truthy: number != 0,
+        })
     }
 
     fn visit_unit<E>(self) -> std::result::Result<Peek, E> {
@@ -480,20 +521,38 @@ mod tests {
             ("  -:    0:Source:a.c\n", Some(Format::Gcov)),
             ("=======\n", Some(Format::Lua)),
             (r#"{"Type":"S","File":"a"}"#, Some(Format::Gap)),
-            ("{\"Type\":\"S\",\"File\":\"a\"}\n{\"Type\":\"R\"}", Some(Format::Gap)),
+            (
+                "{\"Type\":\"S\",\"File\":\"a\"}\n{\"Type\":\"R\"}",
+                Some(Format::Gap),
+            ),
             ("1|x\na.d is 5% covered", Some(Format::Dlst)),
-            ("<coverage generated='1'><assembly/></coverage>", Some(Format::Clover)),
+            (
+                "<coverage generated='1'><assembly/></coverage>",
+                Some(Format::Clover),
+            ),
             ("<coverage><assembly/></coverage>", Some(Format::Mono)),
-            ("<coverage><packages><assembly/></packages></coverage>", Some(Format::Cobertura)),
+            (
+                "<coverage><packages><assembly/></packages></coverage>",
+                Some(Format::Cobertura),
+            ),
             ("<coverage><!-- c --></coverage>", Some(Format::Cobertura)),
             ("<coverage/>", None),
             ("<report name='a'><package/></report>", Some(Format::Jacoco)),
-            ("<BullseyeCoverage xmlns='x'><src/></BullseyeCoverage>", Some(Format::Bullseye)),
+            (
+                "<BullseyeCoverage xmlns='x'><src/></BullseyeCoverage>",
+                Some(Format::Bullseye),
+            ),
             ("<coverage xmlns='x'><a/></coverage>", None),
             (r#"{"coverageData":{},"a":{}}"#, Some(Format::Node)),
             (r#"{"coverageData":{"a":1}}"#, Some(Format::Elm)),
-            (r#"{"coverage":{},"files":1,"meta":{"show_contexts":1}}"#, Some(Format::V1)),
-            (r#"{"files":1,"meta":{"show_contexts":1}}"#, Some(Format::CoveragePy)),
+            (
+                r#"{"coverage":{},"files":1,"meta":{"show_contexts":1}}"#,
+                Some(Format::V1),
+            ),
+            (
+                r#"{"files":1,"meta":{"show_contexts":1}}"#,
+                Some(Format::CoveragePy),
+            ),
             (r#"[{"name":1}]"#, Some(Format::Salesforce)),
             (r#"{"a":NaN}"#, None),
             ("{}", None),
@@ -503,6 +562,9 @@ mod tests {
             assert_eq!(format_of(content), expected, "{content}");
         }
         assert!(detect("", b"[1, 2]").is_err());
-        assert_eq!(detect("x/a.xccoverage.plist", b"x").unwrap(), Some(Format::XcodePlist));
+        assert_eq!(
+            detect("x/a.xccoverage.plist", b"x").unwrap(),
+            Some(Format::XcodePlist)
+        );
     }
 }

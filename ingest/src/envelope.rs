@@ -85,15 +85,24 @@ pub struct Budget {
 impl Budget {
     /// The budget of a body of that size.
     pub fn new(packed_bytes: usize) -> Budget {
-        Budget { packed_bytes: packed_bytes as u64, unpacked_bytes: AtomicU64::new(0) }
+        Budget {
+            packed_bytes: packed_bytes as u64,
+            unpacked_bytes: AtomicU64::new(0),
+        }
     }
 
     /// Takes note of unpacked bytes; refuses what is more than an honest upload has.
     fn spend(&self, bytes: usize, what: &str) -> Result<()> {
-        let total = self.unpacked_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        let most = MAX_UNPACKED_BYTES.min(RATIO_FREE_BYTES.max(self.packed_bytes.saturating_mul(MAX_RATIO)));
+        let total = self
+            .unpacked_bytes
+            .fetch_add(bytes as u64, Ordering::Relaxed)
+            + bytes as u64;
+        let most = MAX_UNPACKED_BYTES
+            .min(RATIO_FREE_BYTES.max(self.packed_bytes.saturating_mul(MAX_RATIO)));
         if total > most {
-            return Err(Failure::Storage(format!("{what} unpacks to more than {most} bytes, the most for its size")));
+            return Err(Failure::Storage(format!(
+                "{what} unpacks to more than {most} bytes, the most for its size"
+            )));
         }
         Ok(())
     }
@@ -103,7 +112,12 @@ impl Budget {
 pub fn unwrap<'a>(body: &'a [u8], budget: &Budget) -> Result<Cow<'a, [u8]>> {
     let what = "body";
     if body.starts_with(GZIP) {
-        return Ok(Cow::Owned(read_all(flate2::read::MultiGzDecoder::new(body), body.len(), budget, what)?));
+        return Ok(Cow::Owned(read_all(
+            flate2::read::MultiGzDecoder::new(body),
+            body.len(),
+            budget,
+            what,
+        )?));
     }
     if body.starts_with(ZSTD) {
         let decoder = zstd::Decoder::with_buffer(body)
@@ -125,8 +139,14 @@ pub fn open(body: &[u8], kind: Kind) -> Result<Envelope<'_>> {
 
 impl<'a> UploadedFile<'a> {
     /// A file with this content.
-    pub fn new(name: impl Into<Cow<'a, str>>, content: impl Into<Cow<'a, [u8]>>) -> UploadedFile<'a> {
-        UploadedFile { name: name.into(), content: Content::Plain(content.into()) }
+    pub fn new(
+        name: impl Into<Cow<'a, str>>,
+        content: impl Into<Cow<'a, [u8]>>,
+    ) -> UploadedFile<'a> {
+        UploadedFile {
+            name: name.into(),
+            content: Content::Plain(content.into()),
+        }
     }
 
     /// The content, unpacked.
@@ -145,18 +165,33 @@ impl<'a> UploadedFile<'a> {
             base64.decode_to_vec(text.iter().copied().filter(known).collect::<Vec<u8>>())
         });
         let packed = packed.map_err(|_| Failure::Storage(format!("{what} is not base64")))?;
-        read_all(flate2::read::ZlibDecoder::new(&packed[..]), packed.len(), budget, &what)
+        read_all(
+            flate2::read::ZlibDecoder::new(&packed[..]),
+            packed.len(),
+            budget,
+            &what,
+        )
     }
 }
 
 /// Unpacks a stream, in steps that the budget pays for.
-fn read_all(mut stream: impl Read, packed_bytes: usize, budget: &Budget, what: &str) -> Result<Vec<u8>> {
+fn read_all(
+    mut stream: impl Read,
+    packed_bytes: usize,
+    budget: &Budget,
+    what: &str,
+) -> Result<Vec<u8>> {
     const STEP_BYTES: usize = 1 << 20;
     let mut out = Vec::with_capacity(packed_bytes.saturating_mul(4).min(64 << 20));
     loop {
-        let read = stream.by_ref().take(STEP_BYTES as u64).read_to_end(&mut out);
+        let read = stream
+            .by_ref()
+            .take(STEP_BYTES as u64)
+            .read_to_end(&mut out);
         let read = read.map_err(|error| {
-            Failure::Storage(format!("{what} cannot be decompressed, it may be cut off: {error}"))
+            Failure::Storage(format!(
+                "{what} cannot be decompressed, it may be cut off: {error}"
+            ))
         })?;
         if read == 0 {
             return Ok(out);
@@ -200,7 +235,9 @@ fn open_json(body: &[u8]) -> Result<Envelope<'_>> {
         .map_err(|error| Failure::Storage(format!("body is not the JSON of an upload: {error}")))?;
     let fixes = body.report_fixes.or(body.path_fixes);
     let Some(fixes) = fixes else {
-        return Err(Failure::Storage("body has neither `report_fixes` nor `path_fixes`".into()));
+        return Err(Failure::Storage(
+            "body has neither `report_fixes` nor `path_fixes`".into(),
+        ));
     };
     let network = body.network_files.unwrap_or_default();
     check_count(network.len(), MAX_NETWORK_ENTRIES, "network_files")?;
@@ -213,7 +250,11 @@ fn open_json(body: &[u8]) -> Result<Envelope<'_>> {
         },
     });
     Ok(Envelope {
-        network: network.into_iter().map(|path| path.0).filter(|path| !path.is_empty()).collect(),
+        network: network
+            .into_iter()
+            .map(|path| path.0)
+            .filter(|path| !path.is_empty())
+            .collect(),
         files: files.collect(),
         fixes: Fixes::Json(fixes.value),
     })
@@ -228,7 +269,9 @@ fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
 
 fn check_count(count: usize, most: usize, what: &str) -> Result<()> {
     if count > most {
-        return Err(Failure::Storage(format!("{what} has {count} entries; the most is {most}")));
+        return Err(Failure::Storage(format!(
+            "{what} has {count} entries; the most is {most}"
+        )));
     }
     Ok(())
 }
@@ -261,8 +304,11 @@ enum Ending {
 
 /// The sections of a text body, each with what the marker behind it makes of it.
 fn sections(body: &[u8]) -> impl Iterator<Item = (&[u8], Ending)> {
-    const MARKERS: [(&[u8], Ending); 3] =
-        [(b"network", Ending::Network), (b"ENV", Ending::Env), (b"EOF", Ending::File)];
+    const MARKERS: [(&[u8], Ending); 3] = [
+        (b"network", Ending::Network),
+        (b"ENV", Ending::Env),
+        (b"EOF", Ending::File),
+    ];
     let mut markers = memmem::find_iter(body, SECTION_END).filter_map(move |at| {
         let rest = &body[at + SECTION_END.len()..];
         let (word, ending) = MARKERS.iter().find(|(word, _)| rest.starts_with(word))?;
@@ -284,9 +330,14 @@ fn sections(body: &[u8]) -> impl Iterator<Item = (&[u8], Ending)> {
 
 /// The name in the first line of a section, and what follows it.
 fn split_name(section: &[u8]) -> (Cow<'_, str>, &[u8]) {
-    let Some(rest) = section.strip_prefix(b"# path=") else { return (Cow::Borrowed(""), section) };
+    let Some(rest) = section.strip_prefix(b"# path=") else {
+        return (Cow::Borrowed(""), section);
+    };
     let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-    (String::from_utf8_lossy(rest[..end].trim_ascii()), rest[end..].trim_ascii_start())
+    (
+        String::from_utf8_lossy(rest[..end].trim_ascii()),
+        rest[end..].trim_ascii_start(),
+    )
 }
 
 fn read_network(section: &[u8]) -> Result<Vec<Cow<'_, str>>> {
@@ -306,7 +357,10 @@ pub(crate) fn clean_network_path(line: &[u8]) -> Result<Option<Cow<'_, str>>> {
     let quoted = line.len() >= 2 && line.starts_with(b"\"") && line.ends_with(b"\"");
     let path = if quoted {
         let path = String::from_utf8(unquote(&line[1..line.len() - 1])).map_err(|_| {
-            Failure::Storage(format!("network: {} is not UTF-8", String::from_utf8_lossy(line)))
+            Failure::Storage(format!(
+                "network: {} is not UTF-8",
+                String::from_utf8_lossy(line)
+            ))
         })?;
         Cow::Owned(path)
     } else {
@@ -376,7 +430,10 @@ mod tests {
         let envelope = open(body.as_bytes(), Kind::V1).unwrap();
         assert_eq!(envelope.network, ["a.c"]);
         let file = &envelope.files[0];
-        assert_eq!((&*file.name, &*file.read(&Budget::new(100)).unwrap()), ("/w/lcov.info", &b"SF:a.c\n"[..]));
+        assert_eq!(
+            (&*file.name, &*file.read(&Budget::new(100)).unwrap()),
+            ("/w/lcov.info", &b"SF:a.c\n"[..])
+        );
     }
 
     #[test]
@@ -386,9 +443,15 @@ mod tests {
             let body = json_body(bad);
             let envelope = open(body.as_bytes(), Kind::V1).unwrap();
             let failure = envelope.files[0].read(&Budget::new(100)).unwrap_err();
-            assert!(matches!(&failure, Failure::Storage(text) if text.contains("lcov.info")), "{failure}");
+            assert!(
+                matches!(&failure, Failure::Storage(text) if text.contains("lcov.info")),
+                "{failure}"
+            );
         }
-        assert!(matches!(open(b"{\"a\": 1}", Kind::V1), Err(Failure::Storage(_))));
+        assert!(matches!(
+            open(b"{\"a\": 1}", Kind::V1),
+            Err(Failure::Storage(_))
+        ));
     }
 
     #[test]
@@ -397,7 +460,10 @@ mod tests {
         let body = json_body(&packed);
         let envelope = open(body.as_bytes(), Kind::V1).unwrap();
         let budget = Budget::new(body.len());
-        assert!(matches!(envelope.files[0].read(&budget), Err(Failure::Storage(_))));
+        assert!(matches!(
+            envelope.files[0].read(&budget),
+            Err(Failure::Storage(_))
+        ));
     }
 
     #[test]
@@ -405,7 +471,10 @@ mod tests {
         let budget = Budget::new(1000);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(b"SF:a.c").unwrap();
-        assert_eq!(&*unwrap(&gzip.finish().unwrap(), &budget).unwrap(), b"SF:a.c");
+        assert_eq!(
+            &*unwrap(&gzip.finish().unwrap(), &budget).unwrap(),
+            b"SF:a.c"
+        );
         let zstd = zstd::encode_all(&b"SF:a.c"[..], 1).unwrap();
         assert_eq!(&*unwrap(&zstd, &budget).unwrap(), b"SF:a.c");
         assert!(unwrap(&[0x1f, 0x8b, 1, 2], &budget).is_err());
@@ -416,7 +485,11 @@ mod tests {
         let body = b"a.c\n./b.c\n<<<<<< network\nA=1<<<<<< ENV\n# path=x/y.info \n\nSF:a.c<<<<<< EOFSF:b.c\n<<<<<< EOF\n \n";
         let envelope = open(body, Kind::Legacy).unwrap();
         assert_eq!(envelope.network, ["a.c", "b.c"]);
-        let files: Vec<_> = envelope.files.iter().map(|file| (&*file.name, file.read(&Budget::new(0)).unwrap())).collect();
+        let files: Vec<_> = envelope
+            .files
+            .iter()
+            .map(|file| (&*file.name, file.read(&Budget::new(0)).unwrap()))
+            .collect();
         assert_eq!(files[0], ("x/y.info", Cow::Borrowed(&b"SF:a.c"[..])));
         assert_eq!(files[1], ("", Cow::Borrowed(&b"SF:b.c"[..])));
         assert_eq!(files.len(), 2);

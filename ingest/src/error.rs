@@ -120,6 +120,9 @@ impl From<Failure> for UploadError {
             Failure::Corrupt(_) | Failure::Fails(_) => ErrorCode::UnknownProcessing,
             Failure::Storage(_) => ErrorCode::UnknownStorage,
         };
-        UploadError { code, message: failure.to_string() }
+        UploadError {
+            code,
+            message: failure.to_string(),
+        }
     }
 }

@@ -54,6 +54,9 @@ impl PathFixer {
             return Err(Failure::fails(format!("path {path:?} names no file")));
         }
         let mut fixed = normalise(bare);
+        if fixed == "." || fixed == ".." || fixed.ends_with("/..") {
+            return Ok(None); // a folder
+        }
         if let Some(fixes) = &self.fixes {
             fixed = fixes.apply(&fixed);
         }
@@ -75,7 +78,11 @@ impl PathFixer {
 
     /// A view for one uploaded file, whose folder helps where a path alone is not enough.
     pub fn for_file(&self, name: &str) -> FilePaths<'_> {
-        FilePaths { fixer: self, base: parent(name), seen: RefCell::default() }
+        FilePaths {
+            fixer: self,
+            base: parent(name),
+            seen: RefCell::default(),
+        }
     }
 }
 
@@ -98,22 +105,28 @@ impl FilePaths<'_> {
             return Ok(seen.clone());
         }
         let fixed = self.find(path, bases)?;
-        self.seen.borrow_mut().insert(path.to_owned(), fixed.clone());
+        self.seen
+            .borrow_mut()
+            .insert(path.to_owned(), fixed.clone());
         Ok(fixed)
     }
 
     /// How many paths were asked for, and those of them that match no file, sorted.
     pub fn unresolved(&self) -> (usize, Vec<String>) {
         let seen = self.seen.borrow();
-        let mut lost: Vec<String> =
-            seen.iter().filter(|(_, fixed)| fixed.is_none()).map(|(path, _)| path.clone()).collect();
+        let mut lost: Vec<String> = seen
+            .iter()
+            .filter(|(_, fixed)| fixed.is_none())
+            .map(|(path, _)| path.clone())
+            .collect();
         lost.sort_unstable();
         (seen.len(), lost)
     }
 
     fn find(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
         let plain = self.fixer.fix(path)?;
-        if plain.is_some() || self.fixer.tree.is_none() || path.is_empty() || path.starts_with('/') {
+        if plain.is_some() || self.fixer.tree.is_none() || path.is_empty() || path.starts_with('/')
+        {
             return Ok(plain);
         }
         for base in self.base.iter().chain(bases) {
@@ -129,7 +142,11 @@ impl FilePaths<'_> {
 fn parent(name: &str) -> Option<String> {
     let bytes = name.as_bytes();
     let windows = bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && &bytes[1..3] == b":\\";
-    let slashed = if windows { name.replace('\\', "/") } else { name.to_owned() };
+    let slashed = if windows {
+        name.replace('\\', "/")
+    } else {
+        name.to_owned()
+    };
     match slashed.trim_end_matches('/').rsplit_once('/') {
         _ if name.is_empty() => None,
         Some((folder, _)) => Some(folder.to_owned()),
@@ -152,9 +169,13 @@ impl CustomFixes {
         let (prefixes, fixes): (Vec<_>, Vec<_>) =
             settings.fixes.iter().partition(|fix| fix.before.is_empty());
         let prefixes: Vec<&str> = prefixes.iter().map(|fix| fix.after.as_str()).collect();
-        let replacements =
-            fixes.iter().filter_map(|fix| Some((anchored(&stars(&fix.before))?, fix.after.clone())));
-        Some(CustomFixes { replacements: replacements.collect(), prefix: prefixes.join("/") })
+        let replacements = fixes
+            .iter()
+            .filter_map(|fix| Some((anchored(&stars(&fix.before))?, fix.after.clone())));
+        Some(CustomFixes {
+            replacements: replacements.collect(),
+            prefix: prefixes.join("/"),
+        })
     }
 
     fn apply(&self, path: &str) -> String {
@@ -166,7 +187,11 @@ impl CustomFixes {
     }
 
     fn with_prefixes(&self, path: &str) -> String {
-        if self.prefix.is_empty() { path.to_owned() } else { tidy(&format!("{}/{path}", self.prefix)) }
+        if self.prefix.is_empty() {
+            path.to_owned()
+        } else {
+            tidy(&format!("{}/{path}", self.prefix))
+        }
     }
 }
 
@@ -229,7 +254,17 @@ mod tests {
         let settings = Settings::default();
         let bare = PathFixer::new(&settings, [], &[]);
         let known = PathFixer::new(&settings, ["src/a.c"], &[]);
-        for path in ["../../../etc/passwd", "a/../../b", "..", "/", "", "\\", "a/..", "é/../é", "x\0y"] {
+        for path in [
+            "../../../etc/passwd",
+            "a/../../b",
+            "..",
+            "/",
+            "",
+            "\\",
+            "a/..",
+            "é/../é",
+            "x\0y",
+        ] {
             for fixer in [&bare, &known] {
                 if let Ok(Some(fixed)) = fixer.for_file("../x/../../y").fix(path) {
                     assert!(!fixed.starts_with(['/', '.']), "{path} became {fixed}");
@@ -240,8 +275,14 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_network_entries_resolve_in_linear_time() {
-        let network: Vec<String> = (0..100_000).map(|i| format!("src/d{}/__init__.py", i)).collect();
-        let fixer = PathFixer::new(&Settings::default(), network.iter().map(String::as_str), &[]);
+        let network: Vec<String> = (0..100_000)
+            .map(|i| format!("src/d{}/__init__.py", i))
+            .collect();
+        let fixer = PathFixer::new(
+            &Settings::default(),
+            network.iter().map(String::as_str),
+            &[],
+        );
         for i in (0..100_000).step_by(7) {
             let fixed = fixer.fix(&format!("/w/src/d{i}/__init__.py")).unwrap();
             assert_eq!(fixed, Some(format!("src/d{i}/__init__.py")));

@@ -46,7 +46,13 @@ pub struct Report {
 
 /// Processes the body of an upload as it was received. Files are read in parallel on rayon's pool;
 /// the result does not depend on how. Never panics: what breaks a reader is an error.
-pub fn process(body: &[u8], kind: Kind, settings: &Settings, flags: &[String], now_us: i64) -> Outcome {
+pub fn process(
+    body: &[u8],
+    kind: Kind,
+    settings: &Settings,
+    flags: &[String],
+    now_us: i64,
+) -> Outcome {
     let budget = Budget::new(body.len());
     let body = match envelope::unwrap(body, &budget) {
         Ok(body) => body,
@@ -71,18 +77,40 @@ pub fn process_files(
         Ok(ignored) => ignored,
         Err(failure) => return Outcome::failed(failure),
     };
-    let reader = Reader { budget, settings, fixer: &fixer, ignored: &ignored, now_us };
+    let reader = Reader {
+        budget,
+        settings,
+        fixer: &fixer,
+        ignored: &ignored,
+        now_us,
+    };
     let files = counted_files(&envelope.files);
-    let read: Vec<Result<Read>> = files.par_iter().map(|file| reader.read_or_catch(file)).collect();
-    match all_or_first_failure(read) {
-        Ok(read) => fold(read),
-        Err(failure) => Outcome::failed(failure),
+    let read: Vec<Read> = files
+        .par_iter()
+        .map(|file| reader.read_or_catch(file))
+        .collect();
+    match first_failure(&read) {
+        None => fold(read),
+        Some(failure) => {
+            let (reports, problems) = read
+                .into_iter()
+                .map(|read| (read.report, read.problems))
+                .unzip::<_, _, Vec<_>, Vec<_>>();
+            Outcome {
+                reports,
+                problems: problems.concat(),
+                ..Outcome::failed(failure)
+            }
+        }
     }
 }
 
 impl Outcome {
     fn failed(failure: Failure) -> Outcome {
-        Outcome { error: Some(failure.into()), ..Outcome::default() }
+        Outcome {
+            error: Some(failure.into()),
+            ..Outcome::default()
+        }
     }
 }
 
@@ -96,8 +124,13 @@ fn read_fixes(fixes: &Fixes<'_>, fixer: &PathFixer) -> Result<Ignored> {
 
 /// The files that count: beside a `coverage/coverage.json` the same coverage as LCOV does not.
 fn counted_files<'a, 'b>(files: &'b [UploadedFile<'a>]) -> Vec<&'b UploadedFile<'a>> {
-    let has_json = files.iter().any(|file| file.name == "coverage/coverage.json");
-    files.iter().filter(|file| !has_json || file.name != "coverage/coverage.lcov").collect()
+    let has_json = files
+        .iter()
+        .any(|file| file.name == "coverage/coverage.json");
+    files
+        .iter()
+        .filter(|file| !has_json || file.name != "coverage/coverage.lcov")
+        .collect()
 }
 
 /// What was read of one uploaded file.
@@ -105,6 +138,25 @@ struct Read {
     report: Report,
     found: Found,
     problems: Vec<Problem>,
+    /// Why the whole upload fails.
+    failure: Option<Failure>,
+}
+
+impl Read {
+    fn failed(file: &UploadedFile<'_>, failure: Failure) -> Read {
+        let report = Report {
+            name: file.name.to_string(),
+            format: None,
+            size_bytes: 0,
+            files: 0,
+        };
+        Read {
+            report,
+            found: Found::default(),
+            problems: Vec::new(),
+            failure: Some(failure),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -117,10 +169,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_or_catch(self, file: &UploadedFile<'_>) -> Result<Read> {
-        catch_unwind(AssertUnwindSafe(|| self.read(file))).unwrap_or_else(|panic| {
-            Err(Failure::fails(format!("reading {:?} broke: {}", file.name, panic_text(&*panic))))
-        })
+    fn read_or_catch(self, file: &UploadedFile<'_>) -> Read {
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(file))).unwrap_or_else(|panic| {
+            Err(Failure::fails(format!(
+                "reading {:?} broke: {}",
+                file.name,
+                panic_text(&*panic)
+            )))
+        });
+        read.unwrap_or_else(|failure| Read::failed(file, failure))
     }
 
     fn read(self, file: &UploadedFile<'_>) -> Result<Read> {
@@ -129,6 +186,7 @@ impl Reader<'_> {
         let paths = self.fixer.for_file(&file.name);
         let mut context = Context {
             name: &file.name,
+            format: None,
             paths: &paths,
             parsers: self.settings.parsers,
             age: AgeLimit::new(&self.settings.max_age, self.now_us),
@@ -136,39 +194,60 @@ impl Reader<'_> {
             found: Found::default(),
             problems: Vec::new(),
         };
-        let format = read_content(&content, &mut context)?;
+        let failure = read_content(&content, &mut context).err();
         note_unresolved(&mut context);
-        let Context { found, problems, .. } = context;
+        let Context {
+            format,
+            found,
+            problems,
+            ..
+        } = context;
+        let size_bytes = content.len() as u64;
         let report = Report {
             name: file.name.to_string(),
             format,
-            size_bytes: content.len() as u64,
+            size_bytes,
             files: found.len(),
         };
-        Ok(Read { report, found, problems })
+        Ok(Read {
+            report,
+            found,
+            problems,
+            failure,
+        })
     }
 }
 
-/// Reads the content in whichever format it is; tells which.
-fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<Option<Format>> {
+/// Reads the content in whichever format it is.
+fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     if content.is_empty() {
         context.problem(None, ProblemCode::EmptyFile, "the file is empty".into());
-        return Ok(None);
+        return Ok(());
     }
-    if starts_like_coverage_py(content) && formats::attempt_coverage_py(content, context)? == Attempt::Read {
+    if starts_like_coverage_py(content)
+        && formats::attempt_coverage_py(content, context)? == Attempt::Read
+    {
         note_lines(context);
-        return Ok(Some(Format::CoveragePy));
+        return Ok(());
     }
     let Some(format) = detect(context.name, content)? else {
-        context.problem(None, ProblemCode::Unrecognised, "no known format fits the content".into());
-        return Ok(None);
+        context.problem(
+            None,
+            ProblemCode::Unrecognised,
+            "no known format fits the content".into(),
+        );
+        return Ok(());
     };
+    context.format = Some(format);
     match formats::parse(format, content, context) {
         Ok(true) => note_lines(context),
         Ok(false) => {
-            let message = format!("reports like those of {} are not supported yet", format.processor());
+            let message = format!(
+                "reports like those of {} are not supported yet",
+                format.processor()
+            );
             context.problem(None, ProblemCode::Unrecognised, message);
-            return Ok(None);
+            context.format = None;
         }
         Err(Failure::Corrupt(reason)) => {
             context.found = Found::default();
@@ -176,12 +255,16 @@ fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<Option<Form
         }
         Err(failure) => return Err(failure),
     }
-    Ok(Some(format))
+    Ok(())
 }
 
 fn note_lines(context: &mut Context<'_>) {
     if context.found.is_empty() {
-        context.problem(None, ProblemCode::NoLines, "no line of the report counts".into());
+        context.problem(
+            None,
+            ProblemCode::NoLines,
+            "no line of the report counts".into(),
+        );
     }
 }
 
@@ -198,21 +281,17 @@ fn note_unresolved(context: &mut Context<'_>) {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
 }
 
 /// A body that cannot be unpacked fails before any of its reports does.
-fn all_or_first_failure(read: Vec<Result<Read>>) -> Result<Vec<Read>> {
-    let mut all = Vec::with_capacity(read.len());
-    let mut first = None;
-    for read in read {
-        match read {
-            Ok(read) => all.push(read),
-            Err(failure @ Failure::Storage(_)) => return Err(failure),
-            Err(failure) => first = first.or(Some(failure)),
-        }
-    }
-    first.map_or(Ok(all), Err)
+fn first_failure(read: &[Read]) -> Option<Failure> {
+    let failures = || read.iter().filter_map(|read| read.failure.as_ref());
+    failures()
+        .find(|failure| matches!(failure, Failure::Storage(_)))
+        .or(failures().next())
+        .cloned()
 }
 
 /// Folds what was read into one upload's evidence. Where two reports speak of one line, the report of
@@ -220,7 +299,13 @@ fn all_or_first_failure(read: Vec<Result<Read>>) -> Result<Vec<Read>> {
 fn fold(read: Vec<Read>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut folded = Found::default();
-    for Read { report, found, problems } in read {
+    for Read {
+        report,
+        found,
+        problems,
+        ..
+    } in read
+    {
         outcome.reports.push(report);
         outcome.problems.extend(problems);
         folded = if folded.is_empty() {
@@ -250,7 +335,11 @@ fn merge(mut left: Found, right: Found) -> Found {
 
 /// Counts over the files of one session.
 fn totals_of(files: &[(String, FileCoverage)]) -> Totals {
-    let mut totals = Totals { files: files.len() as u64, sessions: 1, ..Totals::default() };
+    let mut totals = Totals {
+        files: files.len() as u64,
+        sessions: 1,
+        ..Totals::default()
+    };
     for (_, file) in files {
         totals += file.totals();
     }
@@ -259,14 +348,22 @@ fn totals_of(files: &[(String, FileCoverage)]) -> Totals {
 
 fn empty_error(reports: &[Report]) -> UploadError {
     const NAMES: usize = 5;
-    let named: Vec<&str> =
-        reports.iter().map(|report| report.name.as_str()).filter(|name| !name.is_empty()).collect();
+    let named: Vec<&str> = reports
+        .iter()
+        .map(|report| report.name.as_str())
+        .filter(|name| !name.is_empty())
+        .collect();
     let message = if named.len() == reports.len() {
         "No coverage files found in upload.".to_owned()
     } else if named.is_empty() {
         "No files found in report.".to_owned()
     } else {
-        let shown = named.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
+        let shown = named
+            .iter()
+            .take(NAMES)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ");
         let more = match named.len().saturating_sub(NAMES) {
             0 => String::new(),
             more => format!(", (and {more} more)"),
@@ -274,5 +371,8 @@ fn empty_error(reports: &[Report]) -> UploadError {
         let (count, all) = (named.len(), reports.len());
         format!("No coverage data extracted. {count} of {all} file(s) were empty: {shown}{more}")
     };
-    UploadError { code: ErrorCode::ReportEmpty, message }
+    UploadError {
+        code: ErrorCode::ReportEmpty,
+        message,
+    }
 }

@@ -53,33 +53,53 @@ impl Ignored {
     /// as they are; what has another shape is skipped.
     pub fn from_json(value: &serde_json::Value) -> Ignored {
         let files = value.as_object().into_iter().flatten();
-        Ignored(files.map(|(path, fixes)| (path.clone(), lines_from_json(fixes))).collect())
+        Ignored(
+            files
+                .map(|(path, fixes)| (path.clone(), lines_from_json(fixes)))
+                .collect(),
+        )
     }
 
     /// Reads a legacy fixes section. `fix` resolves its paths. A line that cannot be read is skipped.
     ///
     /// Fails where comment blocks follow an `EOF:` entry of the same file that came first.
-    pub fn from_text(text: &str, mut fix: impl FnMut(&str) -> Result<Option<String>>) -> Result<Ignored> {
+    pub fn from_text(
+        text: &str,
+        mut fix: impl FnMut(&str) -> Result<Option<String>>,
+    ) -> Result<Ignored> {
         let mut sections: BTreeMap<String, Section> = BTreeMap::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(rest) = line.strip_prefix("EOF:") {
-                let Some((end, path)) = rest.trim_start().split_once(' ') else { continue };
-                let (Some(path), Ok(end)) = (fix(path)?, end.trim().parse()) else { continue };
-                sections.entry(path).or_insert_with(Section::without_lines).end = End::Line(end);
+                let Some((end, path)) = rest.trim_start().split_once(' ') else {
+                    continue;
+                };
+                let (Some(path), Ok(end)) = (fix(path)?, end.trim().parse()) else {
+                    continue;
+                };
+                sections
+                    .entry(path)
+                    .or_insert_with(Section::without_lines)
+                    .end = End::Line(end);
             } else if let Some((path, rest)) = line.split_once(':') {
-                let Some(entry) = Entry::parse(rest) else { continue };
+                let Some(entry) = Entry::parse(rest) else {
+                    continue;
+                };
                 let Some(path) = fix(path)? else { continue };
                 sections.entry(path).or_default().add(entry);
             }
         }
-        let files = sections.into_iter().map(|(path, section)| Ok((path, section.finish()?)));
+        let files = sections
+            .into_iter()
+            .map(|(path, section)| Ok((path, section.finish()?)));
         Ok(Ignored(files.collect::<Result<_>>()?))
     }
 }
 
 fn lines_from_json(fixes: &serde_json::Value) -> IgnoredLines {
     let lines = fixes["lines"].as_array().into_iter().flatten();
-    let lines = lines.filter_map(|line| u32::try_from(line.as_u64()?).ok()).collect();
+    let lines = lines
+        .filter_map(|line| u32::try_from(line.as_u64()?).ok())
+        .collect();
     let end = match &fixes["eof"] {
         serde_json::Value::Number(end) => end.as_i64().map_or(End::Never, End::Line),
         serde_json::Value::String(end) => End::Text(end.clone()),
@@ -100,7 +120,9 @@ impl Entry<'_> {
             Some((line, source)) => Some(Entry::Source(line.trim().parse().ok()?, source.trim())),
             None => {
                 let lines = rest.split(',').map(|line| line.trim().parse());
-                Some(Entry::Lines(lines.collect::<std::result::Result<_, _>>().ok()?))
+                Some(Entry::Lines(
+                    lines.collect::<std::result::Result<_, _>>().ok()?,
+                ))
             }
         }
     }
@@ -118,7 +140,10 @@ struct Section {
 
 impl Section {
     fn without_lines() -> Section {
-        Section { lost: true, ..Section::default() }
+        Section {
+            lost: true,
+            ..Section::default()
+        }
     }
 
     fn add(&mut self, entry: Entry<'_>) {
@@ -132,7 +157,10 @@ impl Section {
                 if source.starts_with("/*") || source.contains("LCOV_EXCL_START") {
                     self.starts.push(line);
                 }
-                if source.ends_with("*/") || source.contains("LCOV_EXCL_STOP") || source.contains("LCOV_EXCL_END") {
+                if source.ends_with("*/")
+                    || source.contains("LCOV_EXCL_STOP")
+                    || source.contains("LCOV_EXCL_END")
+                {
                     self.stops.push(line);
                 }
             }
@@ -141,7 +169,9 @@ impl Section {
 
     fn finish(mut self) -> Result<IgnoredLines> {
         if self.lost && !(self.starts.is_empty() && self.stops.is_empty()) {
-            return Err(Failure::fails("fixes: comment blocks of a file follow its EOF entry"));
+            return Err(Failure::fails(
+                "fixes: comment blocks of a file follow its EOF entry",
+            ));
         }
         self.starts.sort_unstable();
         self.stops.sort_unstable();
@@ -149,7 +179,8 @@ impl Section {
         for (&start, &stop) in self.starts.iter().zip(&self.stops) {
             // Blocks may overlap; a line is listed once, so that the list stays as long as the file.
             let from = start.saturating_add(1).max(covered);
-            self.lines.extend(from..stop.max(from).min(from.saturating_add(MAX_BLOCK_LINES)));
+            self.lines
+                .extend(from..stop.max(from).min(from.saturating_add(MAX_BLOCK_LINES)));
             covered = covered.max(stop);
         }
         Ok(IgnoredLines::new(self.lines, self.end))
@@ -164,7 +195,9 @@ mod tests {
     use super::*;
 
     fn text(section: &str) -> Result<Ignored> {
-        Ignored::from_text(section, |path| Ok(Some(path.trim_start_matches("./").to_owned())))
+        Ignored::from_text(section, |path| {
+            Ok(Some(path.trim_start_matches("./").to_owned()))
+        })
     }
 
     #[test]
@@ -177,7 +210,13 @@ mod tests {
 
     #[test]
     fn lines_after_an_end_entry_are_lost_and_blocks_fail() {
-        assert!(!text("EOF: 9 a.c\na.c:3\n").unwrap().get("a.c").unwrap().contains(3));
+        assert!(
+            !text("EOF: 9 a.c\na.c:3\n")
+                .unwrap()
+                .get("a.c")
+                .unwrap()
+                .contains(3)
+        );
         assert!(text("EOF: 9 a.c\na.c:3:/*\n").is_err());
     }
 

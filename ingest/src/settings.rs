@@ -109,12 +109,18 @@ impl Pattern {
             Shape::Regex => bare.replace(r"\Z", r"\z"),
         };
         let regex = anchored(&text).or_else(|| anchored(&regex::escape(bare)));
-        Pattern { negated, text, regex }
+        Pattern {
+            negated,
+            text,
+            regex,
+        }
     }
 
     /// Whether the pattern matches at the start of `path`.
     pub fn is_match(&self, path: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(path))
+        self.regex
+            .as_ref()
+            .is_some_and(|regex| regex.is_match(path))
     }
 
     /// Whether the pattern is `.*`, which has a meaning of its own.
@@ -124,7 +130,10 @@ impl Pattern {
 
     /// The same pattern with the other sign.
     pub fn inverted(&self) -> Pattern {
-        Pattern { negated: !self.negated, ..self.clone() }
+        Pattern {
+            negated: !self.negated,
+            ..self.clone()
+        }
     }
 }
 
@@ -190,7 +199,10 @@ fn class_end(chars: &[char], from: usize) -> Option<usize> {
     if chars.get(end) == Some(&']') {
         end += 1;
     }
-    chars[end.min(chars.len())..].iter().position(|&c| c == ']').map(|at| end + at)
+    chars[end.min(chars.len())..]
+        .iter()
+        .position(|&c| c == ']')
+        .map(|at| end + at)
 }
 
 fn push_class(out: &mut String, inner: &[char]) {
@@ -223,7 +235,10 @@ impl Fix {
                 Shape::Regex => before.to_owned(),
             }
         };
-        Some(Fix { before, after: after.to_owned() })
+        Some(Fix {
+            before,
+            after: after.to_owned(),
+        })
     }
 }
 
@@ -236,9 +251,14 @@ impl Settings {
     fn from_value(root: &Value) -> Settings {
         let codecov = key(root, "codecov");
         Settings {
-            fixes: texts(key(root, "fixes")).iter().filter_map(|fix| Fix::parse(fix)).collect(),
+            fixes: texts(key(root, "fixes"))
+                .iter()
+                .filter_map(|fix| Fix::parse(fix))
+                .collect(),
             ignore: patterns(key(root, "ignore")).unwrap_or_default(),
-            flags: entries(key(root, "flags")).map(|(name, rules)| (name, FlagRules::from_value(rules))).collect(),
+            flags: entries(key(root, "flags"))
+                .map(|(name, rules)| (name, FlagRules::from_value(rules)))
+                .collect(),
             flag_management: flag_management(key(root, "flag_management")),
             keeps_paths: truthy(key(codecov, "disable_default_path_fixes")),
             max_age: max_age(codecov.get("max_report_age")),
@@ -248,7 +268,12 @@ impl Settings {
 
     /// Whether every flag of an upload joins the report's coverage.
     pub fn joins(&self, flags: &[String]) -> bool {
-        flags.iter().all(|flag| self.flags.get(flag).and_then(|rules| rules.joined).unwrap_or(true))
+        flags.iter().all(|flag| {
+            self.flags
+                .get(flag)
+                .and_then(|rules| rules.joined)
+                .unwrap_or(true)
+        })
     }
 
     /// What counts for `flag`: its own entry, else `flag_management`.
@@ -256,7 +281,9 @@ impl Settings {
         if let Some(rules) = self.flags.get(flag) {
             return rules.clone();
         }
-        let Some(management) = &self.flag_management else { return FlagRules::default() };
+        let Some(management) = &self.flag_management else {
+            return FlagRules::default();
+        };
         let default = management.default_rules.clone();
         let own = management.individual.get(flag).cloned().unwrap_or_default();
         FlagRules {
@@ -281,11 +308,19 @@ impl FlagRules {
 
 fn flag_management(value: &Value) -> Option<FlagManagement> {
     value.as_mapping()?;
-    let individual = key(value, "individual_flags").as_sequence().into_iter().flatten();
+    let individual = key(value, "individual_flags")
+        .as_sequence()
+        .into_iter()
+        .flatten();
     Some(FlagManagement {
         default_rules: FlagRules::from_value(key(value, "default_rules")),
         individual: individual
-            .filter_map(|rules| Some((key(rules, "name").as_str()?.to_owned(), FlagRules::from_value(rules))))
+            .filter_map(|rules| {
+                Some((
+                    key(rules, "name").as_str()?.to_owned(),
+                    FlagRules::from_value(rules),
+                ))
+            })
             .collect(),
     })
 }
@@ -320,7 +355,11 @@ fn key<'a>(value: &'a Value, name: &str) -> &'a Value {
 }
 
 fn entries(value: &Value) -> impl Iterator<Item = (String, &Value)> {
-    value.as_mapping().into_iter().flatten().filter_map(|(name, value)| Some((text(name)?, value)))
+    value
+        .as_mapping()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((text(name)?, value)))
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -343,7 +382,12 @@ fn texts(value: &Value) -> Vec<String> {
 fn patterns(value: &Value) -> Option<Vec<Pattern>> {
     match value {
         Value::Null => None,
-        value => Some(texts(value).iter().map(|text| Pattern::parse(text)).collect()),
+        value => Some(
+            texts(value)
+                .iter()
+                .map(|text| Pattern::parse(text))
+                .collect(),
+        ),
     }
 }
 
@@ -353,9 +397,10 @@ fn truthy(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(yes) => *yes,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => {
-            !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "false" | "off" | "no")
-        }
+        Value::String(text) => !matches!(
+            text.trim().to_ascii_lowercase().as_str(),
+            "" | "0" | "false" | "off" | "no"
+        ),
         Value::Sequence(items) => !items.is_empty(),
         Value::Mapping(map) => !map.is_empty(),
         Value::Tagged(tagged) => truthy(&tagged.value),
@@ -390,7 +435,10 @@ mod tests {
         assert_eq!(settings.max_age, MaxAge::Default);
         assert_eq!(settings.ignore.len(), 1);
         assert!(settings.flags.is_empty() && settings.fixes.is_empty());
-        assert_eq!(Settings::parse("codecov: {max_report_age: off}").max_age, MaxAge::Any);
+        assert_eq!(
+            Settings::parse("codecov: {max_report_age: off}").max_age,
+            MaxAge::Any
+        );
         assert!(Settings::parse(": : :\n\t- {").ignore.is_empty());
     }
 }

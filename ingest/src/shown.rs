@@ -16,7 +16,11 @@ use crate::settings::Settings;
 
 /// The outcome of an upload of one file.
 pub fn render_single(outcome: &Outcome) -> Value {
-    let processor = outcome.reports.first().and_then(|report| report.format).map(|format| format.processor());
+    let processor = outcome
+        .reports
+        .first()
+        .and_then(|report| report.format)
+        .map(|format| format.processor());
     let mut shown = Map::new();
     shown.insert("processor".into(), json!(processor));
     match &outcome.error {
@@ -25,9 +29,15 @@ pub fn render_single(outcome: &Outcome) -> Value {
             shown.insert("message".into(), json!(error.message));
         }
         None => {
-            let files = outcome.files.iter().map(|(path, file)| (path.clone(), render_file(file)));
+            let files = outcome
+                .files
+                .iter()
+                .map(|(path, file)| (path.clone(), render_file(file)));
             shown.insert("files".into(), Value::Object(files.collect()));
-            shown.insert("totals".into(), render_totals(&outcome.totals, Counts::Report));
+            shown.insert(
+                "totals".into(),
+                render_totals(&outcome.totals, Counts::Report),
+            );
         }
     }
     if !outcome.problems.is_empty() {
@@ -61,7 +71,10 @@ fn render_file(file: &FileCoverage) -> Value {
         }
     }
     let mut shown = Map::new();
-    for (name, column) in ["lines", "types", "branches", "complexity"].into_iter().zip(columns) {
+    for (name, column) in ["lines", "types", "branches", "complexity"]
+        .into_iter()
+        .zip(columns)
+    {
         if name == "lines" || !column.is_empty() {
             shown.insert(name.into(), Value::Object(column));
         }
@@ -92,7 +105,10 @@ fn render_kind(kind: Kind) -> Option<Value> {
 /// that were merged, which all named theirs, it names an empty list.
 fn render_missed(row: &Evidence<'_>) -> Option<Value> {
     let arms = row.arms?;
-    let ids = arms.missed.ids().filter(|ids| !ids.is_empty() || arms.mixed)?;
+    let ids = arms
+        .missed
+        .ids()
+        .filter(|ids| !ids.is_empty() || arms.mixed)?;
     Some(ids.iter().map(|id| json!(id.to_string())).collect())
 }
 
@@ -142,7 +158,12 @@ pub fn run_scenario(scenario: &Value, folder: &Path, now_us: i64) -> std::io::Re
         return Ok(json!({ "paths": run_paths(scenario, &settings) }));
     }
     let mut report = Story::default();
-    for (number, upload) in scenario["uploads"].as_array().into_iter().flatten().enumerate() {
+    for (number, upload) in scenario["uploads"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         let flags = texts(&upload["flags"]);
         let outcome = run_upload(scenario, upload, &flags, &settings, folder, now_us)?;
         report.add(number, flags, outcome);
@@ -158,25 +179,45 @@ fn settings_of(scenario: &Value) -> Settings {
 }
 
 fn texts(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn network_of(list: &Value) -> Vec<String> {
-    let cleaned = |path: &String| clean_network_path(path.as_bytes()).ok().flatten().map(|path| path.into_owned());
+    let cleaned = |path: &String| {
+        clean_network_path(path.as_bytes())
+            .ok()
+            .flatten()
+            .map(|path| path.into_owned())
+    };
     texts(list).iter().filter_map(cleaned).collect()
 }
 
 fn run_paths(scenario: &Value, settings: &Settings) -> Value {
     let network = network_of(&scenario["network"]);
-    let fixer = PathFixer::new(settings, network.iter().map(String::as_str), &texts(&scenario["flags"]));
+    let fixer = PathFixer::new(
+        settings,
+        network.iter().map(String::as_str),
+        &texts(&scenario["flags"]),
+    );
     let bases = texts(&scenario["bases"]);
-    let in_file = scenario["base_path"].as_str().map(|name| fixer.for_file(name));
+    let in_file = scenario["base_path"]
+        .as_str()
+        .map(|name| fixer.for_file(name));
     let fix = |path: &str| match &in_file {
         Some(file) => file.fix_below(path, &bases),
         None => fixer.fix(path),
     };
     let paths = texts(&scenario["paths"]).into_iter();
-    Value::Object(paths.map(|path| (path.clone(), json!(fix(&path).unwrap_or(None)))).collect())
+    Value::Object(
+        paths
+            .map(|path| (path.clone(), json!(fix(&path).unwrap_or(None))))
+            .collect(),
+    )
 }
 
 fn run_upload(
@@ -188,13 +229,29 @@ fn run_upload(
     now_us: i64,
 ) -> std::io::Result<Outcome> {
     if let Some(raw) = upload["raw"].as_str() {
-        return Ok(process(raw.as_bytes(), envelope::Kind::Legacy, settings, flags, now_us));
+        return Ok(process(
+            raw.as_bytes(),
+            envelope::Kind::Legacy,
+            settings,
+            flags,
+            now_us,
+        ));
     }
     if upload["v1"].is_object() {
         let body = upload["v1"].to_string();
-        return Ok(process(body.as_bytes(), envelope::Kind::V1, settings, flags, now_us));
+        return Ok(process(
+            body.as_bytes(),
+            envelope::Kind::V1,
+            settings,
+            flags,
+            now_us,
+        ));
     }
-    let network = if upload["network"].is_null() { &scenario["network"] } else { &upload["network"] };
+    let network = if upload["network"].is_null() {
+        &scenario["network"]
+    } else {
+        &upload["network"]
+    };
     let mut envelope = Envelope {
         network: network_of(network).into_iter().map(Into::into).collect(),
         ..Envelope::default()
@@ -208,9 +265,18 @@ fn run_upload(
             (None, Some(name)) => std::fs::read(folder.join(name))?,
             (None, None) => Vec::new(),
         };
-        envelope.files.push(UploadedFile::new(file["name"].as_str().unwrap_or_default(), content));
+        envelope.files.push(UploadedFile::new(
+            file["name"].as_str().unwrap_or_default(),
+            content,
+        ));
     }
-    Ok(process_files(&envelope, &Budget::new(0), settings, flags, now_us))
+    Ok(process_files(
+        &envelope,
+        &Budget::new(0),
+        settings,
+        flags,
+        now_us,
+    ))
 }
 
 /// The report that uploads become, and what each of them says.
@@ -231,14 +297,22 @@ impl Story {
             Some(error) => self.errors.push(
                 json!({ "upload": upload, "error": error.code.as_str(), "message": error.message }),
             ),
-            None => self.sessions.push(Session { flags, files: outcome.files.into_iter().collect() }),
+            None => self.sessions.push(Session {
+                flags,
+                files: outcome.files.into_iter().collect(),
+            }),
         }
     }
 
     /// The join of the sessions that `keep` accepts.
     fn join(&self, keep: impl Fn(&Session) -> bool) -> BTreeMap<String, FileCoverage> {
         let mut joined: BTreeMap<String, FileCoverage> = BTreeMap::new();
-        for (path, file) in self.sessions.iter().filter(|session| keep(session)).flat_map(|session| &session.files) {
+        for (path, file) in self
+            .sessions
+            .iter()
+            .filter(|session| keep(session))
+            .flat_map(|session| &session.files)
+        {
             match joined.get_mut(path) {
                 Some(before) => *before = before.join(file),
                 None => {
@@ -255,7 +329,9 @@ impl Story {
         if scenario["filter"].is_object() {
             self.render_filtered(&scenario["filter"], &report, &mut shown);
         } else {
-            let files = report.iter().map(|(path, file)| (path.clone(), self.render_file(path, file)));
+            let files = report
+                .iter()
+                .map(|(path, file)| (path.clone(), self.render_file(path, file)));
             shown.insert("files".into(), Value::Object(files.collect()));
             let totals = totals_of(report.values(), self.sessions.len());
             shown.insert("totals".into(), render_totals(&totals, Counts::Report));
@@ -263,12 +339,18 @@ impl Story {
                 shown.insert("diff".into(), render_diff(&scenario["diff"], &report));
             }
             if !scenario["yaml"]["coverage"]["round"].is_null() {
-                shown.insert("rounded_coverage".into(), json!(rounded(&totals, &scenario["yaml"]["coverage"])));
+                shown.insert(
+                    "rounded_coverage".into(),
+                    json!(rounded(&totals, &scenario["yaml"]["coverage"])),
+                );
             }
         }
         let sessions = self.sessions.iter().enumerate().map(|(id, session)| {
             let flags = (!session.flags.is_empty()).then_some(&session.flags);
-            (id.to_string(), json!({ "flags": flags, "type": "uploaded", "name": null, "extras": {} }))
+            (
+                id.to_string(),
+                json!({ "flags": flags, "type": "uploaded", "name": null, "extras": {} }),
+            )
         });
         shown.insert("sessions".into(), Value::Object(sessions.collect()));
         if !self.errors.is_empty() {
@@ -284,7 +366,12 @@ impl Story {
             let lines = file.rows().map(|(line, _)| (line.to_string(), json!([])));
             let mut sessions: Map<String, Value> = lines.collect();
             for (id, session) in self.sessions.iter().enumerate() {
-                for (line, row) in session.files.get(path).into_iter().flat_map(FileCoverage::rows) {
+                for (line, row) in session
+                    .files
+                    .get(path)
+                    .into_iter()
+                    .flat_map(FileCoverage::rows)
+                {
                     if let Some(Value::Array(said)) = sessions.get_mut(&line.to_string()) {
                         said.push(json!([
                             id,
@@ -314,7 +401,10 @@ impl Story {
         let joined = self.join(keep);
         let empty = FileCoverage::default();
         let mut files = Map::new();
-        let mut totals = Totals { sessions: self.sessions.iter().filter(|s| keep(s)).count() as u64, ..Totals::default() };
+        let mut totals = Totals {
+            sessions: self.sessions.iter().filter(|s| keep(s)).count() as u64,
+            ..Totals::default()
+        };
         for path in report.keys().filter(|path| paths.includes(path)) {
             let counted = joined.get(path).unwrap_or(&empty).totals();
             files.insert(path.clone(), render_totals(&counted, Counts::All));
@@ -327,7 +417,10 @@ impl Story {
 }
 
 fn totals_of<'a>(files: impl Iterator<Item = &'a FileCoverage>, sessions: usize) -> Totals {
-    let mut totals = Totals { sessions: sessions as u64, ..Totals::default() };
+    let mut totals = Totals {
+        sessions: sessions as u64,
+        ..Totals::default()
+    };
     for file in files {
         totals += file.totals();
         totals.files += 1;
@@ -344,13 +437,19 @@ struct PathPatterns {
 
 impl PathPatterns {
     fn new(patterns: &[String]) -> PathPatterns {
-        let (exclude, include): (Vec<&String>, Vec<&String>) =
-            patterns.iter().partition(|pattern| pattern.starts_with('!') || pattern.starts_with("^!"));
+        let (exclude, include): (Vec<&String>, Vec<&String>) = patterns
+            .iter()
+            .partition(|pattern| pattern.starts_with('!') || pattern.starts_with("^!"));
         let compile = |patterns: Vec<&String>| {
             let bare = patterns.into_iter().map(|pattern| pattern.replace('!', ""));
-            bare.filter_map(|pattern| crate::settings::anchored(&pattern)).collect()
+            bare.filter_map(|pattern| crate::settings::anchored(&pattern))
+                .collect()
         };
-        PathPatterns { exact: patterns.to_vec(), include: compile(include), exclude: compile(exclude) }
+        PathPatterns {
+            exact: patterns.to_vec(),
+            include: compile(include),
+            exclude: compile(exclude),
+        }
     }
 
     fn includes(&self, path: &str) -> bool {
@@ -365,11 +464,16 @@ fn render_diff(diff: &Value, report: &BTreeMap<String, FileCoverage>) -> Value {
     let mut general = Totals::default();
     let mut files = Map::new();
     for (path, change) in diff["files"].as_object().into_iter().flatten() {
-        let Some(file) = report.get(path).filter(|_| matches!(change["type"].as_str(), Some("modified" | "new"))) else {
+        let Some(file) = report
+            .get(path)
+            .filter(|_| matches!(change["type"].as_str(), Some("modified" | "new")))
+        else {
             continue;
         };
         let added = added_lines(change);
-        let totals = file.filter(|line| added.binary_search(&line).is_ok()).totals();
+        let totals = file
+            .filter(|line| added.binary_search(&line).is_ok())
+            .totals();
         files.insert(path.clone(), render_diff_totals(&totals));
         general += totals;
         general.files += 1;
@@ -390,9 +494,16 @@ fn render_diff_totals(totals: &Totals) -> Value {
 fn added_lines(change: &Value) -> Vec<u32> {
     let mut added = Vec::new();
     for segment in change["segments"].as_array().into_iter().flatten() {
-        let start = segment["header"][2].as_str().and_then(|start| start.parse().ok());
+        let start = segment["header"][2]
+            .as_str()
+            .and_then(|start| start.parse().ok());
         let mut line: u32 = start.filter(|&start| start > 0).unwrap_or(1);
-        for text in segment["lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for text in segment["lines"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if text.starts_with('-') {
                 continue;
             }
@@ -412,9 +523,14 @@ fn rounded(totals: &Totals, settings: &Value) -> Option<String> {
     let text = totals.coverage_text()?;
     let (whole, decimals) = text.split_once('.').unwrap_or((&text, "00000"));
     let stored: u64 = format!("{whole}{decimals}").parse().ok()?;
-    let precision = settings["precision"].as_u64().map_or(2, |precision| precision.min(99) as u32);
+    let precision = settings["precision"]
+        .as_u64()
+        .map_or(2, |precision| precision.min(99) as u32);
     if precision >= STORED_DECIMALS {
-        return Some(format!("{whole}.{decimals:0<width$}", width = precision as usize));
+        return Some(format!(
+            "{whole}.{decimals:0<width$}",
+            width = precision as usize
+        ));
     }
     let unit = 10u64.pow(STORED_DECIMALS - precision);
     let (quotient, rest) = (stored / unit, stored % unit);
@@ -427,6 +543,11 @@ fn rounded(totals: &Totals, settings: &Value) -> Option<String> {
     let scale = 10u64.pow(precision);
     Some(match precision {
         0 => quotient.to_string(),
-        _ => format!("{}.{:0width$}", quotient / scale, quotient % scale, width = precision as usize),
+        _ => format!(
+            "{}.{:0width$}",
+            quotient / scale,
+            quotient % scale,
+            width = precision as usize
+        ),
     })
 }

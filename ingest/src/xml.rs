@@ -42,7 +42,12 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Scanner<'a> {
-        Scanner { bytes, at: 0, attributes: Vec::new(), entities: HashMap::new() }
+        Scanner {
+            bytes,
+            at: 0,
+            attributes: Vec::new(),
+            entities: HashMap::new(),
+        }
     }
 
     /// The next element's start or end; `None` at the end of what can be read.
@@ -88,7 +93,10 @@ impl<'a> Scanner<'a> {
 
     /// The raw value of an attribute of the last element.
     pub(crate) fn attribute(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        self.attributes
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| *value)
     }
 
     /// An attribute of the last element as text.
@@ -220,7 +228,9 @@ impl<'a> Scanner<'a> {
         let rest = rest.trim_ascii_start();
         let length = rest.iter().take_while(|&&byte| is_name(byte)).count();
         let (name, value) = rest.split_at(length);
-        let [quote @ (b'"' | b'\''), value @ ..] = value.trim_ascii_start() else { return };
+        let [quote @ (b'"' | b'\''), value @ ..] = value.trim_ascii_start() else {
+            return;
+        };
         if let Some(end) = memchr(*quote, value) {
             if self.entities.len() < MAX_ENTITIES {
                 self.entities.entry(name).or_insert(&value[..end]);
@@ -257,9 +267,11 @@ impl<'a> Scanner<'a> {
             };
             let name = &rest[..end];
             let known = std::str::from_utf8(name).ok().and_then(|name| {
-                quick_xml::escape::resolve_predefined_entity(name).map(Cow::Borrowed).or_else(|| {
-                    character(name.strip_prefix('#')?).map(|c| Cow::Owned(c.to_string()))
-                })
+                quick_xml::escape::resolve_predefined_entity(name)
+                    .map(Cow::Borrowed)
+                    .or_else(|| {
+                        character(name.strip_prefix('#')?).map(|c| Cow::Owned(c.to_string()))
+                    })
             });
             if let Some(text) = known {
                 out.extend_from_slice(text.as_bytes());
@@ -304,9 +316,17 @@ fn is_name(byte: u8) -> bool {
 pub(crate) fn to_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     let is_xml = |bytes: &[u8]| bytes.trim_ascii_start().starts_with(b"<");
     let wide = |from: usize, read: fn([u8; 2]) -> u16| {
-        let units = bytes[from..].chunks_exact(2).map(|pair| read([pair[0], pair[1]]));
-        let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
-        if is_xml(text.as_bytes()) { Cow::Owned(text.into_bytes()) } else { Cow::Borrowed(bytes) }
+        let units = bytes[from..]
+            .chunks_exact(2)
+            .map(|pair| read([pair[0], pair[1]]));
+        let text: String = char::decode_utf16(units)
+            .map(|c| c.unwrap_or('\u{fffd}'))
+            .collect();
+        if is_xml(text.as_bytes()) {
+            Cow::Owned(text.into_bytes())
+        } else {
+            Cow::Borrowed(bytes)
+        }
     };
     match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] if is_xml(rest) => Cow::Borrowed(rest),
@@ -381,7 +401,10 @@ mod tests {
 
     #[test]
     fn wide_and_latin_documents_become_utf8() {
-        let wide: Vec<u8> = "\u{feff}<a b='é'/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let wide: Vec<u8> = "\u{feff}<a b='é'/>"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert_eq!(&*to_utf8(&wide), "<a b='é'/>".as_bytes());
         let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><a b='\xe9'/>";
         assert!(to_utf8(latin).ends_with("<a b='é'/>".as_bytes()));

@@ -16,7 +16,9 @@ use crate::xml::{Markup, Scanner};
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut reader = Reader::new(content);
     reader.read(context)?;
-    let Reader { classes, sources, .. } = reader;
+    let Reader {
+        classes, sources, ..
+    } = reader;
     rename(classes, &sources, context)
 }
 
@@ -68,11 +70,17 @@ impl<'a, 'c> Reader<'a, 'c> {
             if let (Some(at), None) = (self.current, &self.line) {
                 take_plain_lines(&mut self.scanner, &mut self.classes[at]);
             }
-            let Some(markup) = self.scanner.next() else { break };
+            let Some(markup) = self.scanner.next() else {
+                break;
+            };
             match markup {
                 Markup::Open(_) | Markup::Empty(_) if is_root => {
                     is_root = false;
-                    if let Some(date) = self.scanner.text_attribute(b"timestamp").filter(|date| !date.is_empty()) {
+                    if let Some(date) = self
+                        .scanner
+                        .text_attribute(b"timestamp")
+                        .filter(|date| !date.is_empty())
+                    {
                         context.age.check_lenient("Cobertura", &date)?;
                     }
                 }
@@ -99,7 +107,9 @@ impl<'a, 'c> Reader<'a, 'c> {
                     self.check_class()?;
                 }
                 Markup::Open(b"source") => self.source(),
-                Markup::Open(b"statement") | Markup::Empty(b"statement") => self.statement(context)?,
+                Markup::Open(b"statement") | Markup::Empty(b"statement") => {
+                    self.statement(context)?
+                }
                 _ => {}
             }
         }
@@ -114,7 +124,9 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     fn check_class(&self) -> Result<&'a [u8]> {
-        self.scanner.attribute(b"filename").ok_or_else(|| Failure::fails("cobertura: a class has no filename"))
+        self.scanner
+            .attribute(b"filename")
+            .ok_or_else(|| Failure::fails("cobertura: a class has no filename"))
     }
 
     fn start_class(&mut self, context: &Context<'c>) -> Result<()> {
@@ -129,7 +141,11 @@ impl<'a, 'c> Reader<'a, 'c> {
                 let name = name.into_owned();
                 let ignored = context.ignored.get(&name);
                 self.by_name.insert(name.clone(), self.classes.len());
-                self.classes.push(Class { name, lines: FileBuilder::new(), ignored });
+                self.classes.push(Class {
+                    name,
+                    lines: FileBuilder::new(),
+                    ignored,
+                });
                 self.classes.len() - 1
             }
         };
@@ -153,7 +169,9 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     fn condition(&mut self) -> Result<()> {
-        let Some(line) = self.line.as_mut().filter(|_| self.current.is_some()) else { return Ok(()) };
+        let Some(line) = self.line.as_mut().filter(|_| self.current.is_some()) else {
+            return Ok(());
+        };
         if self.scanner.attribute(b"coverage") == Some(b"100%") {
             return Ok(());
         }
@@ -161,13 +179,18 @@ impl<'a, 'c> Reader<'a, 'c> {
             let missing = || Failure::fails("cobertura: a condition has no number or no type");
             self.scanner.text_attribute(name).ok_or_else(missing)
         };
-        line.conditions.push(format!("{}:{}", part(b"number")?, part(b"type")?));
+        line.conditions
+            .push(format!("{}:{}", part(b"number")?, part(b"type")?));
         Ok(())
     }
 
     fn finish_line(&mut self, context: &mut Context<'_>) -> Result<()> {
-        let Some(line) = self.line.take() else { return Ok(()) };
-        let Some(at) = self.current else { return Ok(()) };
+        let Some(line) = self.line.take() else {
+            return Ok(());
+        };
+        let Some(at) = self.current else {
+            return Ok(());
+        };
         let class = &mut self.classes[at];
         if line.number == Some(b"undefined") {
             return Ok(());
@@ -180,8 +203,13 @@ impl<'a, 'c> Reader<'a, 'c> {
             )),
             None => Failure::fails(format!("cobertura: a line of {} has no {what}", class.name)),
         };
-        let number = line.number.and_then(integer).ok_or_else(|| wrong("number", line.number))?;
-        let Some(number) = context.checked_line(number, &class.name) else { return Ok(()) };
+        let number = line
+            .number
+            .and_then(integer)
+            .ok_or_else(|| wrong("number", line.number))?;
+        let Some(number) = context.checked_line(number, &class.name) else {
+            return Ok(());
+        };
         let mut kind = Kind::Line;
         let mut coverage = match line.condition.filter(|_| line.is_branch).and_then(arms_of) {
             Some((taken, total)) => {
@@ -189,7 +217,10 @@ impl<'a, 'c> Reader<'a, 'c> {
                 Coverage::Arms { taken, total }
             }
             None => {
-                let count = line.hits.and_then(hits_of).ok_or_else(|| wrong("hits", line.hits))?;
+                let count = line
+                    .hits
+                    .and_then(hits_of)
+                    .ok_or_else(|| wrong("hits", line.hits))?;
                 if count == Coverage::Hits(u64::MAX) {
                     context.count_too_large(&class.name, number);
                 }
@@ -201,7 +232,8 @@ impl<'a, 'c> Reader<'a, 'c> {
         }
         let handles_missing = context.parsers.cobertura_handle_missing_conditions;
         self.missed.clear();
-        self.missed.extend(missing_arms(&line, coverage, handles_missing));
+        self.missed
+            .extend(missing_arms(&line, coverage, handles_missing));
         self.missed.sort_unstable();
         self.missed.dedup();
         if context.parsers.cobertura_partials_as_hits {
@@ -222,7 +254,9 @@ impl<'a, 'c> Reader<'a, 'c> {
 
     /// A `statement` of scoverage's report.
     fn statement(&mut self, context: &mut Context<'_>) -> Result<()> {
-        let Some(at) = self.current else { return Ok(()) };
+        let Some(at) = self.current else {
+            return Ok(());
+        };
         let class = &mut self.classes[at];
         let attribute = |name: &[u8]| self.scanner.attribute(name);
         if attribute(b"ignored") == Some(b"true") {
@@ -231,21 +265,31 @@ impl<'a, 'c> Reader<'a, 'c> {
         let number = |name: &[u8]| {
             attribute(name).and_then(integer).ok_or_else(|| {
                 let name = String::from_utf8_lossy(name);
-                Failure::fails(format!("cobertura: a statement of {} has no number {name}", class.name))
+                Failure::fails(format!(
+                    "cobertura: a statement of {} has no number {name}",
+                    class.name
+                ))
             })
         };
         let (hits, line) = (number(b"invocation-count")?, number(b"line")?);
         if line < 1 {
-            return Err(Failure::fails(format!("cobertura: a statement of {} is at line {line}", class.name)));
+            return Err(Failure::fails(format!(
+                "cobertura: a statement of {} is at line {line}",
+                class.name
+            )));
         }
-        let Some(line) = context.checked_line(line, &class.name) else { return Ok(()) };
+        let Some(line) = context.checked_line(line, &class.name) else {
+            return Ok(());
+        };
         let kind = match (attribute(b"branch"), attribute(b"method")) {
             (Some(b"true"), _) => Kind::Branch,
             (_, Some([_, ..])) => Kind::Method,
             _ => Kind::Line,
         };
         if !class.ignored.is_some_and(|lines| lines.contains(line)) {
-            class.lines.append(line, kind, signed_hits(hits), None, None);
+            class
+                .lines
+                .append(line, kind, signed_hits(hits), None, None);
         }
         Ok(())
     }
@@ -265,7 +309,10 @@ fn take_plain_lines(scanner: &mut Scanner<'_>, class: &mut Class<'_>) {
 /// `<line number="1" hits="2"/>` behind blanks: (line, hits, bytes).
 #[inline]
 fn plain_line(text: &[u8]) -> Option<(u32, u64, usize)> {
-    let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let blanks = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
     let rest = text[blanks..].strip_prefix(b"<line number=\"")?;
     let (line, a) = digits(rest);
     if a == 0 || line == 0 || line > u64::from(MAX_LINE) {
@@ -311,7 +358,11 @@ fn hits_of(text: &[u8]) -> Option<Coverage> {
 
 /// A count that may be negative: -1 excludes the line.
 fn signed_hits(hits: i64) -> Coverage {
-    if hits == -1 { Coverage::Ignored } else { Coverage::Hits(hits.max(0) as u64) }
+    if hits == -1 {
+        Coverage::Ignored
+    } else {
+        Coverage::Hits(hits.max(0) as u64)
+    }
 }
 
 /// Adding arms by their place stops here: more than any source has on a line.
@@ -326,8 +377,14 @@ fn missing_arms(line: &Line<'_>, coverage: Coverage, handles_missing: bool) -> V
         }
         return names.into_iter().map(ArmId::parse).collect();
     }
-    let mut arms: Vec<ArmId> = line.conditions.iter().map(|name| ArmId::parse(name)).collect();
-    let Coverage::Arms { taken, total } = coverage else { return arms };
+    let mut arms: Vec<ArmId> = line
+        .conditions
+        .iter()
+        .map(|name| ArmId::parse(name))
+        .collect();
+    let Coverage::Arms { taken, total } = coverage else {
+        return arms;
+    };
     let after_bracket = |text: &[u8]| memchr(b'(', text).and_then(|at| text.get(at + 1).copied());
     let starts_with_zero = line.condition.and_then(after_bracket) == Some(b'0');
     let known = arms.len() as u32;
@@ -347,7 +404,8 @@ fn missing_arms(line: &Line<'_>, coverage: Coverage, handles_missing: bool) -> V
 /// Stores the files under the paths that the fixer gives them, installed packages last. Where two
 /// names mean one path the later replaces the earlier.
 fn rename(classes: Vec<Class<'_>>, sources: &[String], context: &mut Context<'_>) -> Result<()> {
-    let installed = |name: &str| name.contains("/dist-packages/") || name.contains("/site-packages/");
+    let installed =
+        |name: &str| name.contains("/dist-packages/") || name.contains("/site-packages/");
     let mut names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
     names.sort_by_key(|name| installed(name)); // stable: else in the order of the report
     let mut files: HashMap<String, FileCoverage> = HashMap::with_capacity(classes.len());
@@ -360,7 +418,9 @@ fn rename(classes: Vec<Class<'_>>, sources: &[String], context: &mut Context<'_>
     }
     for name in names {
         let fixed = context.paths.fix_below(&name, sources)?;
-        let Some(file) = files.remove(&name) else { continue };
+        let Some(file) = files.remove(&name) else {
+            continue;
+        };
         if let Some(path) = fixed.filter(|path| !path.is_empty()) {
             files.insert(path.clone(), file);
             order.push(path);

@@ -10,6 +10,7 @@ use memchr::memchr2;
 
 use super::number::digits;
 use super::{Context, MAX_LINE};
+use crate::detect::Format;
 use crate::error::{Failure, ProblemCode, Result};
 
 /// How deep values may be nested.
@@ -35,7 +36,10 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
 /// Adds the files of a document, unless other formats could claim it.
 pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attempt> {
     match read(content) {
-        Ok(Some(document)) if !document.maybe_other => document.add(context).map(|()| Attempt::Read),
+        Ok(Some(document)) if !document.maybe_other => {
+            context.format = Some(Format::CoveragePy);
+            document.add(context).map(|()| Attempt::Read)
+        }
         _ => Ok(Attempt::OtherFormat),
     }
 }
@@ -50,12 +54,20 @@ struct Document {
 
 impl Document {
     fn add(self, context: &mut Context<'_>) -> Result<()> {
-        self.files.into_iter().try_for_each(|(name, lines)| add_file(&name, lines?, context))
+        self.files
+            .into_iter()
+            .try_for_each(|(name, lines)| add_file(&name, lines?, context))
     }
 }
 
 fn read(content: &[u8]) -> Result<Option<Document>> {
-    let mut reader = Reader { cursor: Cursor { bytes: content, at: 0 }, files: Vec::new() };
+    let mut reader = Reader {
+        cursor: Cursor {
+            bytes: content,
+            at: 0,
+        },
+        files: Vec::new(),
+    };
     match reader.document() {
         Ok(keys) => Ok((keys.files && keys.contexts).then_some(Document {
             files: reader.files,
@@ -83,7 +95,9 @@ struct Lines {
 }
 
 fn add_file(name: &str, mut lines: Lines, context: &mut Context<'_>) -> Result<()> {
-    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else { return Ok(()) };
+    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
     for list in [&mut lines.executed, &mut lines.missing] {
         if !list.is_sorted() {
             list.sort_unstable();
@@ -94,7 +108,9 @@ fn add_file(name: &str, mut lines: Lines, context: &mut Context<'_>) -> Result<(
     let mut too_large = false;
     let mut missing = lines.missing.iter().copied().peekable();
     let mut push = |line: i64, hits: u64| {
-        let Some(line) = u32::try_from(line).ok().filter(|&line| line > 0) else { return };
+        let Some(line) = u32::try_from(line).ok().filter(|&line| line > 0) else {
+            return;
+        };
         too_large |= line > MAX_LINE;
         if line <= MAX_LINE && !ignored.is_some_and(|lines| lines.contains(line)) {
             file.hits(line, hits);
@@ -151,8 +167,8 @@ impl Reader<'_> {
                     continue;
                 }
                 // Whether some of these decide depends on their values: the general rules look at them.
-                "coverage" | "RSpec" | "MiniTest" | "fileReports" | "source_files" | "coverageData"
-                | "uploader" | "flowStatus" | "command_name" => keys.other = true,
+                "coverage" | "RSpec" | "MiniTest" | "fileReports" | "source_files"
+                | "coverageData" | "uploader" | "flowStatus" | "command_name" => keys.other = true,
                 "Type" => keys.kind = true,
                 "File" => keys.file = true,
                 _ => {}
@@ -207,11 +223,16 @@ impl Reader<'_> {
         }
         let lines = |list: Option<Option<Vec<i64>>>, key: &str| match list {
             Some(Some(list)) => Ok(list),
-            Some(None) => Err(Failure::fails(format!("coverage.py: {key} of {name} is no list of lines"))),
+            Some(None) => Err(Failure::fails(format!(
+                "coverage.py: {key} of {name} is no list of lines"
+            ))),
             None => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
         };
         Ok(lines(executed, "executed_lines").and_then(|executed| {
-            Ok(Lines { executed, missing: lines(missing, "missing_lines")? })
+            Ok(Lines {
+                executed,
+                missing: lines(missing, "missing_lines")?,
+            })
         }))
     }
 }
@@ -247,7 +268,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn end(&mut self) -> Step<()> {
-        if self.peek().is_ok() { Err(Stop::Broken) } else { Ok(()) }
+        if self.peek().is_ok() {
+            Err(Stop::Broken)
+        } else {
+            Ok(())
+        }
     }
 
     /// The next key of the object that is open, its colon behind; `None` at the object's end.
@@ -271,9 +296,12 @@ impl<'a> Cursor<'a> {
         let escaped = self.skip_string()?;
         if escaped {
             let quoted = &self.bytes[start - 1..self.at];
-            return Ok(Cow::Owned(serde_json::from_slice(quoted).map_err(|_| Stop::Broken)?));
+            return Ok(Cow::Owned(
+                serde_json::from_slice(quoted).map_err(|_| Stop::Broken)?,
+            ));
         }
-        let text = std::str::from_utf8(&self.bytes[start..self.at - 1]).map_err(|_| Stop::Broken)?;
+        let text =
+            std::str::from_utf8(&self.bytes[start..self.at - 1]).map_err(|_| Stop::Broken)?;
         Ok(Cow::Borrowed(text))
     }
 
@@ -402,7 +430,8 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn skip_number(&mut self) -> Step<()> {
         let start = self.at;
-        let in_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let in_number =
+            |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
         let mut plain = true;
         while let Some(byte) = self.bytes.get(self.at).filter(|byte| in_number(byte)) {
             plain &= byte.is_ascii_digit();
@@ -412,6 +441,8 @@ impl<'a> Cursor<'a> {
         if plain && (number[0] != b'0' || number.len() == 1) {
             return Ok(());
         }
-        serde_json::from_slice::<f64>(number).map(|_| ()).map_err(|_| Stop::Broken)
+        serde_json::from_slice::<f64>(number)
+            .map(|_| ())
+            .map_err(|_| Stop::Broken)
     }
 }

@@ -53,9 +53,13 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
             continue;
         }
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest[..length].strip_suffix(b"\r").unwrap_or(&rest[..length]);
+        let line = rest[..length]
+            .strip_suffix(b"\r")
+            .unwrap_or(&rest[..length]);
         rest = rest.get(length + 1..).unwrap_or_default();
-        let Some((name, region)) = any_line(line)? else { continue };
+        let Some((name, region)) = any_line(line)? else {
+            continue;
+        };
         current = *by_name.entry(name).or_insert_with(|| {
             files.push((name, Vec::new()));
             files.len() - 1
@@ -64,7 +68,9 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         files[current].1.push(region);
     }
     if spanned > MAX_SPANNED_LINES {
-        return Err(Failure::fails(format!("go: regions span {spanned} lines; the most is {MAX_SPANNED_LINES}")));
+        return Err(Failure::fails(format!(
+            "go: regions span {spanned} lines; the most is {MAX_SPANNED_LINES}"
+        )));
     }
     for (name, regions) in files {
         add_file(&String::from_utf8_lossy(name), regions, context)?;
@@ -77,13 +83,18 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
     if line.is_empty() || line.starts_with(b"mode: ") {
         return Ok(None);
     }
-    let Some(colon) = memchr(b':', line) else { return Ok(None) };
+    let Some(colon) = memchr(b':', line) else {
+        return Ok(None);
+    };
     let (name, right) = (&line[..colon], &line[colon + 1..]);
     if right.is_empty() || right.ends_with(b"%") {
         return Ok(None);
     }
     let region = any_region(right).ok_or_else(|| {
-        Failure::corrupt(format!("go: {:?} is no region", String::from_utf8_lossy(line)))
+        Failure::corrupt(format!(
+            "go: {:?} is no region",
+            String::from_utf8_lossy(line)
+        ))
     })?;
     Ok(Some((name, region)))
 }
@@ -103,7 +114,10 @@ fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
     let end_column = number(b' ')?;
     number(b' ')?;
     let hits = number(b'\n')?;
-    Some((region(start_line, start_column, end_line, end_column, hits), at))
+    Some((
+        region(start_line, start_column, end_line, end_column, hits),
+        at,
+    ))
 }
 
 fn any_region(text: &[u8]) -> Option<Region> {
@@ -137,13 +151,17 @@ fn region(start_line: u64, start_column: u64, end_line: u64, end_column: u64, hi
 }
 
 fn add_file(name: &str, mut regions: Vec<Region>, context: &mut Context<'_>) -> Result<()> {
-    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else { return Ok(()) };
+    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
     if !regions.is_sorted() {
         regions.sort_unstable();
     }
     regions.dedup();
     if regions.first().is_some_and(|first| first.start_line == 0) {
-        return Err(Failure::fails(format!("go: a region of {name} starts at line 0")));
+        return Err(Failure::fails(format!(
+            "go: a region of {name} starts at line 0"
+        )));
     }
     if regions.iter().any(|region| region.end_line > MAX_LINE) {
         let message = format!("{path}: lines beyond {MAX_LINE} are left out");
@@ -160,7 +178,9 @@ fn add_file(name: &str, mut regions: Vec<Region>, context: &mut Context<'_>) -> 
             [only] => file.hits(line, only.hits),
             _ => match several(parts) {
                 Coverage::Hits(hits) => file.hits(line, hits),
-                partial if partials_as_hits && partial.state() == Some(State::Partial) => file.hits(line, 1),
+                partial if partials_as_hits && partial.state() == Some(State::Partial) => {
+                    file.hits(line, 1)
+                }
                 coverage => file.append(line, Kind::Line, coverage, None, None),
             },
         }
@@ -199,9 +219,19 @@ fn sweep(regions: &[Region], mut each: impl FnMut(u32, &[Part])) {
         active.retain(|region| region.end_line > line);
         // Lines inside a lone region all have its hits.
         if let [region] = active[..] {
-            let until = regions.get(next).map_or(u32::MAX, |next| next.start_line).min(region.end_line);
+            let until = regions
+                .get(next)
+                .map_or(u32::MAX, |next| next.start_line)
+                .min(region.end_line);
             for inside in line + 1..until.min(MAX_LINE + 1) {
-                each(inside, &[Part { start: 0, end: OPEN, hits: region.hits }]);
+                each(
+                    inside,
+                    &[Part {
+                        start: 0,
+                        end: OPEN,
+                        hits: region.hits,
+                    }],
+                );
                 line = inside;
             }
         }
@@ -216,17 +246,26 @@ fn part_of(region: &Region, line: u32) -> Option<Part> {
     let start = if starts { region.start_column } else { 0 };
     let end = if ends { region.end_column } else { OPEN };
     // What ends in the first columns is a closing brace.
-    (starts || !ends || region.end_column > 2).then_some(Part { start, end, hits: region.hits })
+    (starts || !ends || region.end_column > 2).then_some(Part {
+        start,
+        end,
+        hits: region.hits,
+    })
 }
 
 /// The coverage of a line of several parts, sorted: hit runs of all runs of columns.
 fn several(parts: &[Part]) -> Coverage {
-    let closed = parts.iter().filter(|part| part.end != OPEN && part.start < part.end);
+    let closed = parts
+        .iter()
+        .filter(|part| part.end != OPEN && part.start < part.end);
     let width = match closed.map(|part| part.end).max() {
         Some(end) => end,
         None => parts.iter().map(|part| part.start).max().unwrap_or(0) + 1,
     };
-    let mut edges: Vec<u32> = parts.iter().flat_map(|part| [part.start, part.end.min(width)]).collect();
+    let mut edges: Vec<u32> = parts
+        .iter()
+        .flat_map(|part| [part.start, part.end.min(width)])
+        .collect();
     edges.sort_unstable();
     edges.dedup();
     let mut runs: Vec<Part> = Vec::new();
@@ -240,23 +279,39 @@ fn several(parts: &[Part]) -> Coverage {
         while covering.peek().is_some_and(|&(_, end)| end <= start) {
             covering.pop();
         }
-        let Some(&(hits, _)) = covering.peek() else { continue };
+        let Some(&(hits, _)) = covering.peek() else {
+            continue;
+        };
         match runs.last_mut().filter(|last| last.hits == hits) {
             Some(last) => last.end = end,
             None => runs.push(Part { start, end, hits }),
         }
     }
     let all = parts.iter().map(|part| part.hits).max().unwrap_or(0);
-    if runs.first().is_some_and(|first| (first.start, first.end) == (0, 1)) {
+    if runs
+        .first()
+        .is_some_and(|first| (first.start, first.end) == (0, 1))
+    {
         let first = runs.remove(0);
         if runs.is_empty() {
             return Coverage::Hits(first.hits);
         }
     }
-    let open = parts.iter().filter(|part| part.end == OPEN).map(|part| part.hits).max();
+    let open = parts
+        .iter()
+        .filter(|part| part.end == OPEN)
+        .map(|part| part.hits)
+        .max();
     if let Some(hits) = open {
-        if runs.last().is_none_or(|last| last.end != width || last.hits != hits) {
-            runs.push(Part { start: width, end: OPEN, hits });
+        if runs
+            .last()
+            .is_none_or(|last| last.end != width || last.hits != hits)
+        {
+            runs.push(Part {
+                start: width,
+                end: OPEN,
+                hits,
+            });
         }
     }
     match runs[..] {
@@ -264,7 +319,10 @@ fn several(parts: &[Part]) -> Coverage {
         [only] => Coverage::Hits(only.hits),
         _ => {
             let taken = runs.iter().filter(|run| run.hits > 0).count() as u32;
-            Coverage::Arms { taken, total: runs.len() as u32 }
+            Coverage::Arms {
+                taken,
+                total: runs.len() as u32,
+            }
         }
     }
 }
@@ -279,11 +337,26 @@ mod tests {
 
     #[test]
     fn runs_of_columns_are_counted() {
-        assert_eq!(several(&[part(2, 10, 1), part(12, 20, 0)]), Coverage::Arms { taken: 1, total: 2 });
-        assert_eq!(several(&[part(2, 10, 0), part(2, 10, 3)]), Coverage::Hits(3));
-        assert_eq!(several(&[part(0, OPEN, 5), part(8, OPEN, 0)]), Coverage::Hits(5));
-        assert_eq!(several(&[part(0, 6, 0), part(0, OPEN, 5)]), Coverage::Hits(5));
+        assert_eq!(
+            several(&[part(2, 10, 1), part(12, 20, 0)]),
+            Coverage::Arms { taken: 1, total: 2 }
+        );
+        assert_eq!(
+            several(&[part(2, 10, 0), part(2, 10, 3)]),
+            Coverage::Hits(3)
+        );
+        assert_eq!(
+            several(&[part(0, OPEN, 5), part(8, OPEN, 0)]),
+            Coverage::Hits(5)
+        );
+        assert_eq!(
+            several(&[part(0, 6, 0), part(0, OPEN, 5)]),
+            Coverage::Hits(5)
+        );
         assert_eq!(several(&[part(0, 1, 4), part(3, 5, 0)]), Coverage::Hits(0));
-        assert_eq!(several(&[part(0, 5, 2), part(9, OPEN, 0)]), Coverage::Arms { taken: 1, total: 2 });
+        assert_eq!(
+            several(&[part(0, 5, 2), part(9, OPEN, 0)]),
+            Coverage::Arms { taken: 1, total: 2 }
+        );
     }
 }

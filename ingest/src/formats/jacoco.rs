@@ -22,14 +22,18 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         match markup {
             Markup::Open(_) | Markup::Empty(_) if is_root => {
                 is_root = false;
-                reader.prefix = project_prefix(&scanner.text_attribute(b"name").unwrap_or_default());
+                reader.prefix =
+                    project_prefix(&scanner.text_attribute(b"name").unwrap_or_default());
             }
             Markup::Open(b"line") | Markup::Empty(b"line") => reader.line(&scanner, context)?,
             Markup::Open(b"counter") | Markup::Empty(b"counter") => reader.counter(&scanner)?,
             Markup::Open(b"method") => reader.method(&scanner)?,
             Markup::Close(b"method") => reader.method = None,
             Markup::Open(b"class") => {
-                let name = scanner.text_attribute(b"name").unwrap_or_default().into_owned();
+                let name = scanner
+                    .text_attribute(b"name")
+                    .unwrap_or_default()
+                    .into_owned();
                 reader.class = (!name.contains('$')).then_some(name);
             }
             Markup::Close(b"class") => reader.class = None,
@@ -39,12 +43,18 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
             }
             Markup::Close(b"sourcefile") => reader.finish_source(context),
             Markup::Open(b"package") => {
-                reader.package = scanner.text_attribute(b"name").unwrap_or_default().into_owned();
+                reader.package = scanner
+                    .text_attribute(b"name")
+                    .unwrap_or_default()
+                    .into_owned();
                 reader.complexity.clear();
             }
             Markup::Open(b"sessioninfo") | Markup::Empty(b"sessioninfo") if !reader.knows_date => {
                 reader.knows_date = true;
-                if let Some(date) = scanner.text_attribute(b"start").filter(|date| !date.is_empty()) {
+                if let Some(date) = scanner
+                    .text_attribute(b"start")
+                    .filter(|date| !date.is_empty())
+                {
                     context.age.check_strict("JaCoCo", &date)?;
                 }
             }
@@ -57,7 +67,11 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
 
 /// The folder that a project's name stands for; empty when it is a title.
 fn project_prefix(name: &str) -> String {
-    if name.contains(' ') { String::new() } else { name.trim_matches('/').to_owned() }
+    if name.contains(' ') {
+        String::new()
+    } else {
+        name.trim_matches('/').to_owned()
+    }
 }
 
 #[derive(Default)]
@@ -109,35 +123,58 @@ impl Reader {
             None => Some(0),
             Some(line) => integer(line),
         };
-        let line = line.ok_or_else(|| Failure::fails("jacoco: the line of a method is no number"))?;
+        let line =
+            line.ok_or_else(|| Failure::fails("jacoco: the line of a method is no number"))?;
         self.method = u32::try_from(line).ok().filter(|&line| line > 0);
         Ok(())
     }
 
     fn counter(&mut self, scanner: &Scanner<'_>) -> Result<()> {
-        let (Some(line), Some(class)) = (self.method, &self.class) else { return Ok(()) };
+        let (Some(line), Some(class)) = (self.method, &self.class) else {
+            return Ok(());
+        };
         if scanner.attribute(b"type") != Some(b"COMPLEXITY") {
             return Ok(());
         }
         self.method = None;
         let number = |name: &[u8]| {
-            let number = scanner.attribute(name).and_then(integer).and_then(|n| u32::try_from(n).ok());
-            number.ok_or_else(|| Failure::fails(format!("jacoco: a complexity counter of {class} is no number")))
+            let number = scanner
+                .attribute(name)
+                .and_then(integer)
+                .and_then(|n| u32::try_from(n).ok());
+            number.ok_or_else(|| {
+                Failure::fails(format!(
+                    "jacoco: a complexity counter of {class} is no number"
+                ))
+            })
         };
         let (missed, covered) = (number(b"missed")?, number(b"covered")?);
-        let complexity = Complexity { covered, total: Some(missed.saturating_add(covered)) };
-        self.complexity.entry(class.clone()).or_default().insert(line, complexity);
+        let complexity = Complexity {
+            covered,
+            total: Some(missed.saturating_add(covered)),
+        };
+        self.complexity
+            .entry(class.clone())
+            .or_default()
+            .insert(line, complexity);
         Ok(())
     }
 
     fn start_source(&mut self, scanner: &Scanner<'_>, context: &Context<'_>) -> Result<()> {
         let name = scanner.text_attribute(b"name").unwrap_or_default();
         let path = format!("{}/{name}", self.package);
-        let Some(fixed) = self.find_path(&path, context)? else { return Ok(()) };
+        let Some(fixed) = self.find_path(&path, context)? else {
+            return Ok(());
+        };
         let class = path.split('.').next().unwrap_or_default();
         let is_plain = context.ignored.get(&fixed).is_none();
         let complexity = self.complexity.get(class).cloned().unwrap_or_default();
-        self.source = Some(Source { path: fixed, lines: FileBuilder::new(), complexity, is_plain });
+        self.source = Some(Source {
+            path: fixed,
+            lines: FileBuilder::new(),
+            complexity,
+            is_plain,
+        });
         Ok(())
     }
 
@@ -157,27 +194,53 @@ impl Reader {
     }
 
     fn line(&mut self, scanner: &Scanner<'_>, context: &mut Context<'_>) -> Result<()> {
-        let Some(source) = &mut self.source else { return Ok(()) };
+        let Some(source) = &mut self.source else {
+            return Ok(());
+        };
         let attribute = |name: &'static str| {
             scanner.attribute(name.as_bytes()).ok_or_else(|| {
-                Failure::fails(format!("jacoco: a line of {} has no attribute {name:?}", source.path))
+                Failure::fails(format!(
+                    "jacoco: a line of {} has no attribute {name:?}",
+                    source.path
+                ))
             })
         };
         let number = |name: &'static str, value: &[u8]| {
             integer(value).ok_or_else(|| {
                 let value = String::from_utf8_lossy(value);
-                Failure::fails(format!("jacoco: {name} {value:?} of {} is no number", source.path))
+                Failure::fails(format!(
+                    "jacoco: {name} {value:?} of {} is no number",
+                    source.path
+                ))
             })
         };
-        let (nr, mb, cb, ci) = (attribute("nr")?, attribute("mb")?, attribute("cb")?, attribute("ci")?);
+        let (nr, mb, cb, ci) = (
+            attribute("nr")?,
+            attribute("mb")?,
+            attribute("cb")?,
+            attribute("ci")?,
+        );
         let line = number("nr", nr)?;
-        let arms = |value: i64| u32::try_from(value).unwrap_or(if value < 0 { 0 } else { u32::MAX });
+        let arms =
+            |value: i64| u32::try_from(value).unwrap_or(if value < 0 { 0 } else { u32::MAX });
         let (mut kind, mut coverage) = if mb != b"0" {
             let (missed, taken) = (arms(number("mb", mb)?), arms(number("cb", cb)?));
-            (Kind::Branch, Coverage::Arms { taken, total: taken.saturating_add(missed) })
+            (
+                Kind::Branch,
+                Coverage::Arms {
+                    taken,
+                    total: taken.saturating_add(missed),
+                },
+            )
         } else if cb != b"0" {
             let taken = arms(number("cb", cb)?);
-            (Kind::Branch, Coverage::Arms { taken, total: taken })
+            (
+                Kind::Branch,
+                Coverage::Arms {
+                    taken,
+                    total: taken,
+                },
+            )
         } else {
             let hits = match count(ci) {
                 Some(count) => count.value,
@@ -185,7 +248,9 @@ impl Reader {
             };
             (Kind::Line, Coverage::Hits(hits))
         };
-        let Some(line) = context.checked_line(line, &source.path) else { return Ok(()) };
+        let Some(line) = context.checked_line(line, &source.path) else {
+            return Ok(());
+        };
         if context.parsers.jacoco_partials_as_hits {
             if let Coverage::Arms { taken, total } = coverage {
                 if taken > 0 && taken != total {
@@ -197,7 +262,11 @@ impl Reader {
         if complexity.is_some() {
             kind = Kind::Method;
         }
-        if !context.ignored.get(&source.path).is_some_and(|lines| lines.contains(line)) {
+        if !context
+            .ignored
+            .get(&source.path)
+            .is_some_and(|lines| lines.contains(line))
+        {
             source.lines.append(line, kind, coverage, None, complexity);
         }
         Ok(())
@@ -236,6 +305,9 @@ mod tests {
     fn a_plain_line_takes_its_whole_length() {
         let text = br#"<line nr="12" mi="0" ci="34" mb="0" cb="0"/>"#;
         assert_eq!(plain_line(text), Some((12, 34, text.len())));
-        assert_eq!(plain_line(br#"<line nr="12" mi="0" ci="34" mb="1" cb="0"/>"#), None);
+        assert_eq!(
+            plain_line(br#"<line nr="12" mi="0" ci="34" mb="1" cb="0"/>"#),
+            None
+        );
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
             record.clear();
             // The rest of the record says nothing of a known file.
             let rest = &content[(at - 1).min(content.len())..];
-            let Some(found) = memmem::find(rest, b"\nend_of_record") else { break };
+            let Some(found) = memmem::find(rest, b"\nend_of_record") else {
+                break;
+            };
             at += found + END.len();
         }
     }
@@ -92,7 +94,9 @@ impl Record {
     }
 
     fn read(&mut self, line: &[u8], context: &mut Context<'_>) -> Result<Next> {
-        let Some(colon) = memchr(b':', line) else { return Ok(Next::Line) };
+        let Some(colon) = memchr(b':', line) else {
+            return Ok(Next::Line);
+        };
         let (key, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         match key {
             b"TN" | b"LF" | b"LH" | b"FNF" | b"FNH" | b"BRF" | b"BRH" | b"FNDA" => {}
@@ -110,7 +114,10 @@ impl Record {
         self.clear_lines();
         self.javascript = value.ends_with(b".js");
         self.cpp = value.ends_with(b".cpp");
-        self.path = context.paths.fix(&String::from_utf8_lossy(value))?.filter(|path| !path.is_empty());
+        self.path = context
+            .paths
+            .fix(&String::from_utf8_lossy(value))?
+            .filter(|path| !path.is_empty());
         self.typescript = self.path.as_ref().is_some_and(|path| path.ends_with(".ts"));
         Ok(())
     }
@@ -118,12 +125,20 @@ impl Record {
     /// A `DA` line of any form.
     fn data(&mut self, value: &[u8], context: &mut Context<'_>) -> Result<()> {
         let mut parts = value.split(|&byte| byte == b',');
-        let (Some(line), Some(hits)) = (parts.next(), parts.next()) else { return Ok(()) };
+        let (Some(line), Some(hits)) = (parts.next(), parts.next()) else {
+            return Ok(());
+        };
         let unusable = |part: &[u8]| part.is_empty() || part == b"undefined";
-        if unusable(line) || unusable(hits) || matches!(line[0], b'0' | b'n') || matches!(hits[0], b'=' | b's') {
+        if unusable(line)
+            || unusable(hits)
+            || matches!(line[0], b'0' | b'n')
+            || matches!(hits[0], b'=' | b's')
+        {
             return Ok(());
         }
-        let Some(number) = integer(line) else { return Ok(()) };
+        let Some(number) = integer(line) else {
+            return Ok(());
+        };
         let hits = hits.trim_ascii();
         let (hits, too_large) = match count(hits) {
             Some(count) => (count.value, count.too_large),
@@ -134,9 +149,13 @@ impl Record {
         };
         let path = self.path.clone().unwrap_or_default();
         if number < 1 {
-            return Err(Failure::fails(format!("lcov: DA:{number} of {path}: lines start at 1")));
+            return Err(Failure::fails(format!(
+                "lcov: DA:{number} of {path}: lines start at 1"
+            )));
         }
-        let Some(line) = context.checked_line(number, &path) else { return Ok(()) };
+        let Some(line) = context.checked_line(number, &path) else {
+            return Ok(());
+        };
         if too_large {
             context.count_too_large(&path, line);
         }
@@ -145,9 +164,13 @@ impl Record {
     }
 
     fn function(&mut self, value: &[u8]) {
-        let Some(comma) = memchr(b',', value) else { return };
+        let Some(comma) = memchr(b',', value) else {
+            return;
+        };
         let (line, name) = (integer(&value[..comma]), &value[comma + 1..]);
-        let Some(line) = line.and_then(|line| u32::try_from(line).ok()) else { return };
+        let Some(line) = line.and_then(|line| u32::try_from(line).ok()) else {
+            return;
+        };
         if self.cpp && (name.starts_with(b"_Z") || name.starts_with(b"_G")) {
             self.mangled.push(line);
         } else {
@@ -156,13 +179,20 @@ impl Record {
     }
 
     fn arm(&mut self, value: &[u8]) -> Result<()> {
-        let Some((line, taken, id)) = plain_arm(value).or_else(|| any_arm(value)) else { return Ok(()) };
+        let Some((line, taken, id)) = plain_arm(value).or_else(|| any_arm(value)) else {
+            return Ok(());
+        };
         if line == 0 || (line == 1 && self.typescript) {
             return Ok(());
         }
-        let Some(line) = u32::try_from(line).ok().filter(|&line| line <= super::MAX_LINE) else {
+        let Some(line) = u32::try_from(line)
+            .ok()
+            .filter(|&line| line <= super::MAX_LINE)
+        else {
             let path = self.path.as_deref().unwrap_or_default();
-            return Err(Failure::fails(format!("lcov: BRDA:{line} of {path} is no line")));
+            return Err(Failure::fails(format!(
+                "lcov: BRDA:{line} of {path} is no line"
+            )));
         };
         self.arms.push(Arm { line, taken, id });
         Ok(())
@@ -182,12 +212,15 @@ impl Record {
         let ignored = context.ignored.get(path);
         if ignored.is_some() || !self.plain.is_sorted_by_key(|row| row.0) {
             self.plain.sort_by_key(|row| row.0);
-            self.plain.retain(|row| !ignored.is_some_and(|lines| lines.contains(row.0)));
-            self.arms.retain(|arm| !ignored.is_some_and(|lines| lines.contains(arm.line)));
+            self.plain
+                .retain(|row| !ignored.is_some_and(|lines| lines.contains(row.0)));
+            self.arms
+                .retain(|arm| !ignored.is_some_and(|lines| lines.contains(arm.line)));
         }
         if !self.mangled.is_empty() {
             self.mangled.sort_unstable();
-            self.arms.retain(|arm| self.mangled.binary_search(&arm.line).is_err());
+            self.arms
+                .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
         }
         self.functions.sort_unstable();
         if !self.arms.is_sorted_by_key(|arm| arm.line) {
@@ -205,7 +238,11 @@ impl Record {
             }
             let method = self.functions.binary_search(&line).is_ok();
             let kind = if method { Kind::Method } else { Kind::Branch };
-            let (coverage, missed) = branch(arms, &mut self.missed, context.parsers.lcov_partials_as_hits);
+            let (coverage, missed) = branch(
+                arms,
+                &mut self.missed,
+                context.parsers.lcov_partials_as_hits,
+            );
             file.append(line, kind, coverage, missed, None);
         }
         for (line, hits) in next.into_iter().chain(plain) {
@@ -267,7 +304,14 @@ fn plain_arm(value: &[u8]) -> Option<(i64, bool, ArmId)> {
         return None;
     }
     match value.get(a..)? {
-        [b',', block @ b'0'..=b'9', b',', branch @ b'0'..=b'9', b',', taken @ ..] => {
+        [
+            b',',
+            block @ b'0'..=b'9',
+            b',',
+            branch @ b'0'..=b'9',
+            b',',
+            taken @ ..,
+        ] => {
             let id = ArmId::pair(u32::from(block - b'0'), u32::from(branch - b'0'));
             Some((line as i64, is_taken(taken), id))
         }
@@ -283,8 +327,16 @@ fn any_arm(value: &[u8]) -> Option<(i64, bool, ArmId)> {
     if line.is_empty() {
         return None;
     }
-    let id = format!("{}:{}", String::from_utf8_lossy(block), String::from_utf8_lossy(branch));
-    Some((integer(line).unwrap_or(-1), is_taken(taken), ArmId::parse(&id)))
+    let id = format!(
+        "{}:{}",
+        String::from_utf8_lossy(block),
+        String::from_utf8_lossy(branch)
+    );
+    Some((
+        integer(line).unwrap_or(-1),
+        is_taken(taken),
+        ArmId::parse(&id),
+    ))
 }
 
 fn is_taken(taken: &[u8]) -> bool {

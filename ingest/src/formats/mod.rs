@@ -30,6 +30,8 @@ pub const MAX_PROBLEMS: usize = 20;
 pub(crate) struct Context<'a> {
     /// The name of the uploaded file, empty when unknown.
     pub(crate) name: &'a str,
+    /// The format that was recognised.
+    pub(crate) format: Option<Format>,
     pub(crate) paths: &'a FilePaths<'a>,
     pub(crate) parsers: Parsers,
     pub(crate) age: AgeLimit<'a>,
@@ -42,7 +44,12 @@ impl Context<'_> {
     /// Notes a problem of this file.
     pub(crate) fn problem(&mut self, line: Option<u64>, code: ProblemCode, message: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { file: self.name.to_owned(), line, code, message });
+            self.problems.push(Problem {
+                file: self.name.to_owned(),
+                line,
+                code,
+                message,
+            });
         }
     }
 
@@ -58,7 +65,8 @@ impl Context<'_> {
 
     /// Notes that a count did not fit.
     fn count_too_large(&mut self, path: &str, line: u32) {
-        let message = format!("{path}: the count of line {line} does not fit 64 bits and was lowered");
+        let message =
+            format!("{path}: the count of line {line} does not fit 64 bits and was lowered");
         self.problem(None, ProblemCode::CountTooLarge, message);
     }
 }

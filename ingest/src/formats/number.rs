@@ -6,7 +6,11 @@
 pub(super) fn digits(text: &[u8]) -> (u64, usize) {
     let mut value: u64 = 0;
     let mut at = 0;
-    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+    while let Some(digit) = text
+        .get(at)
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|&digit| digit < 10)
+    {
         value = match at {
             0..18 => value * 10 + u64::from(digit),
             _ => value.saturating_mul(10).saturating_add(u64::from(digit)),
@@ -29,7 +33,10 @@ pub(super) fn count(text: &[u8]) -> Option<Count> {
         return None;
     }
     let exact = std::str::from_utf8(text).ok()?.parse();
-    Some(Count { value: exact.clone().unwrap_or(u64::MAX), too_large: exact.is_err() })
+    Some(Count {
+        value: exact.clone().unwrap_or(u64::MAX),
+        too_large: exact.is_err(),
+    })
 }
 
 /// A decimal integer with optional sign, blanks around and underscores between digits. One that does
@@ -42,7 +49,11 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
         rest => (false, rest),
     };
     let between = |pair: &[u8]| pair[0] == b'_' && pair[1] == b'_';
-    if number.is_empty() || number.starts_with(b"_") || number.ends_with(b"_") || number.windows(2).any(between) {
+    if number.is_empty()
+        || number.starts_with(b"_")
+        || number.ends_with(b"_")
+        || number.windows(2).any(between)
+    {
         return None;
     }
     let mut value: i64 = 0;
@@ -50,7 +61,9 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
         if !byte.is_ascii_digit() {
             return None;
         }
-        value = value.saturating_mul(10).saturating_add(i64::from(byte - b'0'));
+        value = value
+            .saturating_mul(10)
+            .saturating_add(i64::from(byte - b'0'));
     }
     Some(if negative { -value } else { value })
 }

@@ -24,7 +24,12 @@ pub(super) fn normalise(path: &str) -> String {
 
 /// A path as the tree compares it.
 pub(super) fn for_tree(path: &str) -> String {
-    let plain = path.trim().replace("**/", "").replace('\r', "").replace("\\ ", " ").replace('\\', "/");
+    let plain = path
+        .trim()
+        .replace("**/", "")
+        .replace('\r', "")
+        .replace("\\ ", " ")
+        .replace('\\', "/");
     normalise(&plain)
 }
 

@@ -35,7 +35,10 @@ impl Tree {
             .into_iter()
             .filter(|path| !path.trim().is_empty())
             .map(for_tree)
-            .map(|path| File { folded: path.to_lowercase(), path })
+            .map(|path| File {
+                folded: path.to_lowercase(),
+                path,
+            })
             .collect();
         files.sort_by(|a, b| compare(&a.folded, &b.folded)); // stable: the network's order decides
         files.dedup_by(|b, a| a.path == b.path);
@@ -68,7 +71,11 @@ impl Tree {
     /// has as much of it.
     fn candidates(&self, folded: &str) -> Vec<&File> {
         let mut parts = folded.rsplit('/');
-        let Some(mut range) = parts.next().and_then(|name| self.by_name.get(name)).cloned() else {
+        let Some(mut range) = parts
+            .next()
+            .and_then(|name| self.by_name.get(name))
+            .cloned()
+        else {
             return Vec::new();
         };
         let mut depth = 1;
@@ -112,9 +119,15 @@ impl Tree {
     /// The nearest files that all files of the range end in a row to; none where they part ways.
     fn only_longer(&self, range: Range<usize>, depth: usize) -> &[File] {
         let files = &self.files[range];
-        let (Some(first), Some(last)) = (files.first(), files.last()) else { return &[] };
+        let (Some(first), Some(last)) = (files.first(), files.last()) else {
+            return &[];
+        };
         let total = first.parts().count();
-        let shared = first.parts().zip(last.parts()).take_while(|(a, b)| a == b).count();
+        let shared = first
+            .parts()
+            .zip(last.parts())
+            .take_while(|(a, b)| a == b)
+            .count();
         if shared < total {
             return &[];
         }
