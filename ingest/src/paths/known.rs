@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 /// What is removed from the start of a path; an alternative that takes all of it names no source.
 static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
@@ -47,11 +47,53 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
         r"users/[^/]+/projects/[^/]+/",
         r"home/[^/]+/[^/]+/[^/]+/",
     ];
-    let pattern = format!(r"(?is)^(?:\.*/)*(?:{})?", places.join("|"));
+    let pattern = format!(r"(?is-u)^(?:\.*/)*(?:{})?", places.join("|"));
     Regex::new(&pattern).expect("the pattern is constant and tested")
+});
+
+/// Words of which every alternative has one: most paths have none, and are done at once.
+static HINTS: LazyLock<Regex> = LazyLock::new(|| {
+    let words = [
+        r"home/", r"users/", r"workspace/", r"github", r"repos/", r"projects/", r"build/", r"vendor/src/",
+        r"pipeline/", r"snap-ci/", r"-packages/", r"slather/", r"generated-sources/", r"\.phpenv/", r"iphone",
+        r"usr/", r"handlebars", r"node_modules/", r"bower_components/", r"lib/clang/", r"[<>]", r":/",
+        r"applications/", r"env",
+    ];
+    Regex::new(&format!("(?i-u){}", words.join("|"))).expect("the pattern is constant and tested")
 });
 
 /// The path without a known prefix; empty when the whole of it is known to be no source.
 pub(super) fn without_prefix(path: &str) -> &str {
-    KNOWN.find(path).map_or(path, |found| &path[found.end()..])
+    if !HINTS.is_match(path.as_bytes()) {
+        return without_dots(path);
+    }
+    // Prefixes end at a slash or with the path, so what is left is text.
+    KNOWN.find(path.as_bytes()).and_then(|found| path.get(found.end()..)).unwrap_or(path)
+}
+
+/// The path without the run of `../`, `./` and `/` that it may start with.
+fn without_dots(path: &str) -> &str {
+    let mut rest = path;
+    while let Some(next) = rest.trim_start_matches('.').strip_prefix('/') {
+        rest = next;
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_without_a_hint_lose_what_climbs_alone() {
+        for (path, expected) in [
+            ("../../src/a.c", "src/a.c"),
+            ("src/a.c", "src/a.c"),
+            ("..a/b.c", "..a/b.c"),
+            ("/home/circleci/repo/\u{e9}.c", "\u{e9}.c"),
+            ("opt/x/dist-packages/a.py", ""),
+        ] {
+            assert_eq!(without_prefix(path), expected, "{path}");
+        }
+    }
 }
