@@ -1,1 +1,14 @@
+//! How people, CI and programs talk to Hitline: HTTP, authentication, the REST API and the upload
+//! endpoints, and the commands of the one binary.
 
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod handlers;
+pub mod middleware;
+pub mod openapi;
+pub mod router;
+pub mod server;
+pub mod times;

@@ -131,7 +131,7 @@ impl Cache {
             batch.put_cf(chunks, chunk_key(&key, &file.path), entry.chunk(file));
         }
         batch.put_cf(self.column(HEADERS), key, entry.header_bytes());
-        self.db.write_opt(&batch, &unlogged()).map_err(|e| rocks("write entry", e))?;
+        self.db.write_opt(batch, &unlogged()).map_err(|e| rocks("write entry", e))?;
         self.headers.insert(key, Arc::new(entry.header().clone()));
         let evicted = {
             let mut usage = self.usage();
@@ -161,7 +161,7 @@ impl Cache {
             end[..KEY_BYTES].copy_from_slice(key);
             batch.delete_range_cf(self.column(CHUNKS), &key[..], &end[..]);
         }
-        self.db.write_opt(&batch, &unlogged()).map_err(|e| rocks("evict", e))
+        self.db.write_opt(batch, &unlogged()).map_err(|e| rocks("evict", e))
     }
 
     fn column(&self, name: &'static str) -> &ColumnFamily {

@@ -33,6 +33,11 @@ impl PackSet {
         *hasher.finalize().as_bytes()
     }
 
+    /// The key as 64 hex digits.
+    pub fn key_hex(&self) -> String {
+        hex::encode(self.key())
+    }
+
     /// Whether there is no pack.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -10,6 +10,7 @@ pub mod db;
 pub mod error;
 pub mod fold;
 pub mod id;
+pub mod mmap;
 pub mod model;
 pub mod pack;
 pub mod queue;

@@ -382,6 +382,12 @@ async fn commits_and_branches(conn: &mut Conn, repo: RepoId) -> Result<CommitId>
         (c.fold.as_deref(), c.state, c.report_created),
         (Some("two"), Some(CommitState::Complete), true)
     );
+    let branch = c.branch.as_deref();
+    repos::set_repo_info(conn, repo, branch, None, None, START_US).await?;
+    let settled = commits::list_default_totals(conn, &[repo], c.timestamp_us).await?;
+    assert_eq!(settled.get(&repo), c.totals.as_ref());
+    let earlier = commits::list_default_totals(conn, &[repo], c.timestamp_us - 1).await?;
+    assert!(earlier.is_empty() && branch.is_some());
 
     branches::touch_branch(conn, repo, "main", "c", START_US, START_US).await?;
     branches::touch_branch(conn, repo, "main", "a", START_US - 20, START_US + 1).await?;
@@ -506,7 +512,8 @@ async fn uploads_merge_once(conn: &mut Conn, repo: RepoId, commit: CommitId) -> 
         .collect();
     assert_eq!(packs, [("pack-p", 0), ("pack-u", 2)]);
     let (rows, total) =
-        uploads::list_uploads(conn, commit, UploadKind::Coverage, Page::first(9)).await?;
+        uploads::list_uploads(conn, commit, Some(UploadKind::Coverage), Page::first(9)).await?;
+
     let rows: Vec<_> = rows
         .iter()
         .map(|row| (row.upload.id, row.flags.len(), row.errors.len()))
@@ -526,6 +533,10 @@ async fn uploads_merge_once(conn: &mut Conn, repo: RepoId, commit: CommitId) -> 
         ..new_upload(repo, commit, &[])
     };
     uploads::insert_upload(conn, &results, START_US).await?;
+    let (all, total) = uploads::list_uploads(conn, commit, None, Page::first(9)).await?;
+    assert_eq!((all.len(), total), (4, 4));
+    let names = uploads::list_external_ids(conn, commit, plain.id, broken.id).await?;
+    assert_eq!((names.len(), &names[&plain.id]), (2, &plain.external_id));
     assert!(uploads::mark_processed(conn, results.id, START_US).await?);
     assert!(
         uploads::get_upload(conn, UploadId(1))

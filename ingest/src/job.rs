@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::blob::Blobs;
 use engine::clock::Clock;
-use engine::db::commits::{Commit, CommitResult, CommitState, find_commit_by_id, set_commit_result};
+use engine::db::commits::{Commit, CommitResult, CommitState, get_commit, set_commit_result};
 use engine::db::journal::{Step, Verdict, insert_step};
 use engine::db::repos::get_repo;
 use engine::db::uploads::{
@@ -190,7 +190,7 @@ impl Worker {
         };
         let Err(error) = result else { return };
         tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, %error, "job failed");
-        let (reason, clock) = (error.to_string(), self.clock.clone());
+        let (job, reason, clock) = (job.clone(), error.to_string(), self.clock.clone());
         let returned = self.db.write(move |conn| {
             Box::pin(async move { queue::retry(conn, &job, &reason, clock.now_us()).await })
         });
@@ -215,7 +215,7 @@ impl Worker {
         if upload.state != UploadState::Uploaded {
             return self.end(job).await;
         }
-        let commit = find_commit_by_id(&mut conn, upload.commit_id).await?;
+        let commit = get_commit(&mut conn, upload.commit_id).await?;
         let repo = get_repo(&mut conn, upload.repo_id).await?;
         let flags = list_upload_flags(&mut conn, upload.id).await?;
         drop(conn);
@@ -339,7 +339,7 @@ impl Worker {
                     let params = json!({ "location": upload.storage_path, "message": message }).to_string();
                     let code = "file_not_in_storage";
                     mark_error(conn, upload.id, code, &params, now_us).await?;
-                    let commit = find_commit_by_id(conn, upload.commit_id).await?;
+                    let commit = get_commit(conn, upload.commit_id).await?;
                     let waited = (upload.created_us, now_us);
                     note(conn, &commit, Some(upload.id), "received", Verdict::Error, Some(code), message, None, waited)
                         .await?;
@@ -354,7 +354,7 @@ impl Worker {
     async fn refresh(&self, job: &Job) -> Result<()> {
         let CommitJob { commit } = job.payload()?;
         let mut conn = self.db.read().await?;
-        let commit = find_commit_by_id(&mut conn, commit).await?;
+        let commit = get_commit(&mut conn, commit).await?;
         let uploads = list_packs(&mut conn, commit.id).await?;
         let failed = uploads::count_by_state(&mut conn, commit.id).await?.contains_key(&UploadState::Error);
         drop(conn);
@@ -365,10 +365,10 @@ impl Worker {
         let (fold, state) = match totals.files {
             0 if failed => (None, CommitState::Error),
             0 => return self.end(job).await,
-            _ => (Some(engine::fold::hex_key(&packs)), CommitState::Complete),
+            _ => (Some(packs.key_hex()), CommitState::Complete),
         };
         let totals = serde_json::to_string(&totals).map_err(|e| Error::invalid("totals", e))?;
-        let result = CommitResult { state: Some(state), totals: fold.is_some().then_some(totals), fold };
+        let result = CommitResult { state, totals: fold.is_some().then_some(totals), fold };
         let (job, clock, count) = (job.clone(), self.clock.clone(), uploads.len());
         let refreshed = self.db.write(move |conn| {
             Box::pin(async move {

@@ -6,6 +6,7 @@ mod detect;
 pub mod envelope;
 mod error;
 mod formats;
+pub mod job;
 pub mod paths;
 mod process;
 pub mod report_fixes;

@@ -1,8 +1,10 @@
 //! Commits, and the result that was counted for them.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
-use super::{Conn, Page};
+use super::{Conn, Page, dialect};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, OwnerId, RepoId};
 
@@ -228,6 +230,35 @@ async fn list_commits_of_branch(
         .bind(page.offset)
         .fetch_all(c))?;
     Ok((rows, total))
+}
+
+/// Per repository, the totals as JSON of the newest complete commit on its default branch that is no younger than
+/// `until_us`. Repositories without one are absent; each is one look-up in an index.
+pub async fn list_default_totals(
+    conn: &mut Conn,
+    repos: &[RepoId],
+    until_us: i64,
+) -> Result<HashMap<RepoId, String>> {
+    let sql = format!(
+        "select repo.id, totals from repo join commits on commits.id = (
+             select newest.id from commits as newest
+             where newest.repo_id = repo.id and newest.branch = repo.default_branch and newest.state = 'complete'
+                 and newest.timestamp_us <= $1
+             order by newest.timestamp_us desc, newest.id limit 1)
+         where totals is not null and repo.id in ({})",
+        dialect::places(2, repos.len())
+    );
+    macro_rules! bound {
+        () => {
+            repos
+                .iter()
+                .fold(sqlx::query_as(&sql).bind(until_us), |query, id| {
+                    query.bind(*id)
+                })
+        };
+    }
+    let rows: Vec<(RepoId, String)> = on!(conn, |c| bound!().fetch_all(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The known ancestors of a commit along first parents, nearest first, without itself: at most `limit` and `WALK_COMMITS`.

@@ -274,19 +274,19 @@ pub async fn list_upload_flags(conn: &mut Conn, id: UploadId) -> Result<Vec<Stri
         .fetch_all(c))?)
 }
 
-/// One page of a commit's uploads of one kind, oldest first, and how many there are in all.
+/// One page of a commit's uploads, of one kind or all, oldest first, and how many there are in all.
 pub async fn list_uploads(
     conn: &mut Conn,
     commit: CommitId,
-    kind: UploadKind,
+    kind: Option<UploadKind>,
     page: Page,
 ) -> Result<(Vec<UploadDetail>, i64)> {
-    const COUNT: &str =
-        "select cast(count(*) as bigint) from upload where commit_id = $1 and kind = $2";
+    const COUNT: &str = "select cast(count(*) as bigint) from upload
+        where commit_id = $1 and ($2 is null or kind = $2)";
     const ROWS: &str = concat!(
         "select ",
         columns!(),
-        " from upload where commit_id = $1 and kind = $2 order by id limit $3 offset $4"
+        " from upload where commit_id = $1 and ($2 is null or kind = $2) order by id limit $3 offset $4"
     );
     const ERRORS: &str = "select upload_error.id, upload_id, code, params, upload_error.created_us
         from upload_error join upload on upload.id = upload_id
@@ -321,6 +321,23 @@ pub async fn list_uploads(
         upload,
     });
     Ok((rows.collect(), total))
+}
+
+/// The external ids of a commit's uploads from `first` to `last`.
+pub async fn list_external_ids(
+    conn: &mut Conn,
+    commit: CommitId,
+    first: UploadId,
+    last: UploadId,
+) -> Result<HashMap<UploadId, String>> {
+    const SQL: &str =
+        "select id, external_id from upload where commit_id = $1 and id between $2 and $3";
+    let rows: Vec<(UploadId, String)> = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(commit)
+        .bind(first)
+        .bind(last)
+        .fetch_all(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The packs that a commit's report is the fold of, in the order in which they were merged.
@@ -361,7 +378,8 @@ async fn list_flags_of_commit(
     Ok(flags)
 }
 
-/// Notes that a started upload's bytes are durable: `hash` is BLAKE3 in hex. Returns whether that is news.
+/// Notes that an upload's bytes are durable: `hash` is BLAKE3 in hex. Returns whether that is news.
+/// Bytes that come after the upload was given up count all the same, and its error is taken back.
 pub async fn mark_uploaded(
     conn: &mut Conn,
     id: UploadId,
@@ -371,15 +389,20 @@ pub async fn mark_uploaded(
 ) -> Result<bool> {
     const SQL: &str =
         "update upload set state = 'uploaded', size_bytes = $2, body_hash = $3, updated_us = $4
-        where id = $1 and state = 'started'";
-    Ok(exec!(
+        where id = $1 and body_hash is null and state in ('started', 'error')";
+    const FORGIVE: &str = "delete from upload_error where upload_id = $1";
+    let news = exec!(
         conn,
         sqlx::query(SQL)
             .bind(id)
             .bind(size_bytes)
             .bind(hash)
             .bind(now_us)
-    )? == 1)
+    )? == 1;
+    if news {
+        exec!(conn, sqlx::query(FORGIVE).bind(id))?;
+    }
+    Ok(news)
 }
 
 /// Makes the pack part of the commit's report and gives the upload its order number. Returns whether that is news:

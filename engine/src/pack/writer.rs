@@ -35,12 +35,10 @@ pub fn encode<P: AsRef<str> + Sync>(files: &[(P, FileCoverage)], sessions: u32) 
         sessions,
         files: entries,
     };
-    let bytes = assemble(&header.encode()?, &chunks, offset as usize)?;
-    Ok(Encoded {
-        name: PackName::of(&bytes),
-        bytes,
-        header,
-    })
+    let header_bytes = header.encode()?;
+    let bytes = assemble(&header_bytes, &chunks, offset as usize)?;
+    let chunks_start = PREFIX_BYTES + header_bytes.len();
+    Ok(Pack { name: PackName::of(&bytes), header, bytes: bytes.into(), chunks_start })
 }
 
 fn assemble(header: &[u8], chunks: &[(Vec<u8>, u32)], chunk_bytes: usize) -> Result<Vec<u8>> {

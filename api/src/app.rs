@@ -1,0 +1,78 @@
+//! The handles that every part of the program shares.
+
+use std::sync::Arc;
+
+use engine::blob::{Blobs, LocalBlobs};
+use engine::cache::{Cache, CacheLimits};
+use engine::clock::Clock;
+use engine::db::Db;
+use engine::db::settings::get_or_insert_setting;
+use engine::fold::Folds;
+use engine::secret::{Secret, new_signing_key};
+use engine::{Error, Result};
+use ingest::job::Worker;
+
+use crate::config::Config;
+use crate::middleware::limit::RateLimit;
+
+/// Handles on the node's parts; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Facts and the queue.
+    pub db: Db,
+    /// Raw uploads and packs.
+    pub blobs: LocalBlobs,
+    /// Reports.
+    pub folds: Folds,
+    /// Time.
+    pub clock: Clock,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// The rate limit of upload calls.
+    pub upload_limit: Arc<RateLimit>,
+}
+
+impl App {
+    /// Opens the node's parts, and brings the database's tables to this version. `role` names the
+    /// node's own cache folder, as two processes cannot share one.
+    pub async fn open(config: Config, clock: Clock, role: &str) -> Result<App> {
+        let data = config.data.clone();
+        std::fs::create_dir_all(&data).map_err(|e| Error::io(format!("create {}", data.display()), e))?;
+        let db = open_db(&config, clock.clone()).await?;
+        let key = signing_key(&db).await?;
+        let blobs = LocalBlobs::open(&data.join("blobs"), key, clock.clone())?;
+        let cache = Arc::new(Cache::open(&data.join("cache").join(role), CacheLimits::default())?);
+        let folds = Folds::new(cache, Arc::new(blobs.clone()));
+        let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
+        Ok(App { db, blobs, folds, clock, config: Arc::new(config), upload_limit })
+    }
+
+    /// A worker on this node's parts.
+    pub fn worker(&self) -> Worker {
+        let blobs: Arc<dyn Blobs> = Arc::new(self.blobs.clone());
+        Worker {
+            db: self.db.clone(),
+            blobs,
+            folds: self.folds.clone(),
+            clock: self.clock.clone(),
+            name: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4()),
+            concurrency: self.config.jobs,
+        }
+    }
+}
+
+/// Opens the database and brings its tables to this version.
+pub async fn open_db(config: &Config, clock: Clock) -> Result<Db> {
+    let db = Db::open(config.database_url.expose(), clock).await?;
+    db.migrate().await?;
+    Ok(db)
+}
+
+/// The instance's key for signed URLs: made at the first start, kept in the database.
+async fn signing_key(db: &Db) -> Result<Secret> {
+    let fresh = new_signing_key();
+    let key = db.write(move |conn| {
+        Box::pin(async move { get_or_insert_setting(conn, "url_signing_key", fresh.expose()).await })
+    });
+    Ok(Secret::new(key.await?))
+}

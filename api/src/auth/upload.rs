@@ -1,0 +1,166 @@
+//! Who may upload: a repository's token, an owner's, the instance's, or nobody for public projects.
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use engine::db::owners::Owner;
+use engine::db::repos::{Repo, find_repo};
+use engine::db::tokens::{UploadToken, find_upload_token};
+use engine::secret::hash_token;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+
+/// The services whose repositories can receive uploads, by their long names.
+pub const SERVICES: [&str; 6] =
+    ["github", "gitlab", "bitbucket", "github_enterprise", "gitlab_enterprise", "bitbucket_server"];
+
+/// The scheme that a refused upload is told of.
+const SCHEME: &str = "Token";
+const REFUSED: &str = "Failed token authentication, please double-check that the token of this repository \
+    (`hitline admin repo add`) is the one that the client sends";
+const REFUSED_TOKENLESS: &str = "Not valid tokenless upload";
+const TOKEN_MAX_BYTES: usize = 8192;
+
+/// A repository, and the right to upload to it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The repository.
+    pub repo: Repo,
+}
+
+/// Whether an endpoint takes uploads without a token.
+#[derive(Clone, Copy, Debug)]
+pub enum Tokenless<'a> {
+    /// It never does.
+    No,
+    /// For public repositories; `branch` is the one that the call or the stored commit names. One
+    /// with a colon (`forkowner:branch`) is a fork's and needs no token anywhere.
+    Public {
+        /// The branch, if known.
+        branch: Option<&'a str>,
+    },
+}
+
+/// The token of `Authorization: token …`; another scheme counts as none, a malformed one is 401.
+pub fn header_token(headers: &HeaderMap) -> Result<Option<&str>> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let malformed = |why: &str| Error::Unauthorized(SCHEME, format!("Invalid token header. {why}"));
+    let text = header.to_str().map_err(|_| malformed("Token string should not contain invalid characters."))?;
+    let mut words = text.split_ascii_whitespace();
+    let scheme = words.next().unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("token") {
+        return Ok(None);
+    }
+    match (words.next(), words.next()) {
+        (None, _) => Err(malformed("No credentials provided.")),
+        (Some(_), Some(_)) => Err(malformed("Token string should not contain spaces.")),
+        (Some(token), None) => Ok(Some(token).filter(|token| token.len() <= TOKEN_MAX_BYTES)),
+    }
+}
+
+/// The stored row of a token that a client sent.
+pub async fn find_token(app: &App, token: &str) -> Result<Option<UploadToken>> {
+    let hash = hash_token(token);
+    Ok(find_upload_token(&mut app.db.read().await?, &hash).await?)
+}
+
+/// Splits `owner::::repo`, nested groups joined by `:::`, into the stored names. `None` without `::::`.
+pub fn split_slug(slug: &str) -> Option<(String, &str)> {
+    let (owner, repo) = slug.rsplit_once("::::")?;
+    Some((owner.replace(":::", ":"), repo))
+}
+
+/// The repository of a path, if the caller may upload to it. First who, then what: an unknown
+/// caller learns nothing of which repositories exist.
+pub async fn authorise(
+    app: &App,
+    headers: &HeaderMap,
+    service: &str,
+    slug: &str,
+    tokenless: Tokenless<'_>,
+) -> Result<Target> {
+    let refused = || match tokenless {
+        Tokenless::No => Error::Unauthorized(SCHEME, REFUSED.into()),
+        Tokenless::Public { .. } => Error::Unauthorized(SCHEME, REFUSED_TOKENLESS.into()),
+    };
+    let token = match header_token(headers)? {
+        Some(token) => Some(find_token(app, token).await?.ok_or_else(refused)?),
+        None => None,
+    };
+    let target = find_target(app, service, slug).await?;
+    let target = match (token, target) {
+        (Some(_), None) if !SERVICES.contains(&service) => {
+            return Err(Error::List(format!("Service not found: {service}")));
+        }
+        (Some(_), None) => return Err(Error::List("Repository not found".into())),
+        (Some(token), Some(target)) if opens(&token, &target) => target,
+        (Some(_), Some(_)) => return Err(Error::forbidden()),
+        (None, Some(target)) if open_to_all(&target, tokenless) => target,
+        (None, _) => return Err(refused()),
+    };
+    require_activated(&target.repo)?;
+    Ok(target)
+}
+
+/// The repository of a service and an encoded slug.
+pub async fn find_target(app: &App, service: &str, slug: &str) -> Result<Option<Target>> {
+    let Some((owner, repo)) = split_slug(slug).filter(|_| SERVICES.contains(&service)) else {
+        return Ok(None);
+    };
+    let found = find_repo(&mut app.db.read().await?, service, &owner, repo).await?;
+    Ok(found.map(|(owner, repo)| Target { owner, repo }))
+}
+
+/// Whether a token opens a repository: its own, its owner's, or any.
+pub fn opens(token: &UploadToken, target: &Target) -> bool {
+    match (token.repo_id, token.owner_id) {
+        (Some(repo), _) => repo == target.repo.id,
+        (None, Some(owner)) => owner == target.owner.id,
+        (None, None) => true,
+    }
+}
+
+fn open_to_all(target: &Target, tokenless: Tokenless<'_>) -> bool {
+    let fork = matches!(tokenless, Tokenless::Public { branch: Some(branch) } if branch.contains(':'));
+    !target.repo.private && (fork || !target.owner.upload_token_required)
+}
+
+/// Refuses uploads to a repository that an admin has switched off.
+pub fn require_activated(repo: &Repo) -> Result<()> {
+    if repo.activated {
+        return Ok(());
+    }
+    let text = format!("Repository {} is deactivated. To resume uploading to it, activate it in its settings.", repo.name);
+    Err(Error::List(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str) -> Result<Option<String>> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, header.parse().expect("a header"));
+        header_token(&headers).map(|token| token.map(Into::into))
+    }
+
+    #[test]
+    fn the_scheme_word_is_compared_without_case() {
+        assert_eq!(token("token abc").expect("well formed").as_deref(), Some("abc"));
+        assert_eq!(token("Token abc").expect("well formed").as_deref(), Some("abc"));
+        assert_eq!(token("Bearer abc").expect("another scheme"), None);
+        assert!(token("token").is_err());
+        assert!(token("token a b").is_err());
+    }
+
+    #[test]
+    fn nested_groups_are_joined_by_single_colons() {
+        assert_eq!(split_slug("acme::::widgets"), Some(("acme".into(), "widgets")));
+        assert_eq!(split_slug("grp:::sub1:::sub2::::proj"), Some(("grp:sub1:sub2".into(), "proj")));
+        assert_eq!(split_slug("acme/widgets"), None);
+    }
+}

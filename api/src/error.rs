@@ -1,0 +1,84 @@
+//! What goes wrong, in the shapes that clients print. The only place that knows status codes.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use serde_json::{Value, json};
+
+/// What handlers return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub enum Error {
+    /// `{"detail": "…"}`, the shape of authentication, missing things, methods and limits.
+    Detail(StatusCode, String),
+    /// `["…"]`, status 400: what is wrong with the call as a whole.
+    List(String),
+    /// `{"field": ["…"]}`, status 400: what is wrong with one field of the body or the query.
+    Field(String, String),
+    /// Plain text or `{"detail": "…"}`, as the client accepts: the older upload endpoints.
+    Plain(StatusCode, String),
+    /// `{"detail": "…"}`, status 401, with the scheme that would be accepted.
+    Unauthorized(&'static str, String),
+    /// Too much at once, status 429 or 503, and after how many seconds to come back.
+    Busy(StatusCode, String, u32),
+    /// Any other body, given as JSON.
+    Body(StatusCode, Value),
+}
+
+impl Error {
+    /// 404 with that detail.
+    pub fn not_found(detail: impl Into<String>) -> Error {
+        Error::Detail(StatusCode::NOT_FOUND, detail.into())
+    }
+
+    /// 403 with the usual detail.
+    pub fn forbidden() -> Error {
+        let detail = "You do not have permission to perform this action.";
+        Error::Detail(StatusCode::FORBIDDEN, detail.into())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Error::Detail(status, detail) => (status, Json(json!({ "detail": detail }))).into_response(),
+            Error::List(text) => (StatusCode::BAD_REQUEST, Json(json!([text]))).into_response(),
+            Error::Field(field, text) => (StatusCode::BAD_REQUEST, Json(json!({ field: [text] }))).into_response(),
+            Error::Plain(status, text) => {
+                (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+            }
+            Error::Unauthorized(scheme, detail) => {
+                let mut answer = Error::Detail(StatusCode::UNAUTHORIZED, detail).into_response();
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+                answer
+            }
+            Error::Busy(status, detail, seconds) => {
+                let mut answer = Error::Detail(status, detail).into_response();
+                answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                answer
+            }
+            Error::Body(status, body) => (status, Json(body)).into_response(),
+        }
+    }
+}
+
+/// What the engine could not do: a passing fault is 503 with `Retry-After`, input is 400, the rest 500.
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Error {
+        match &error {
+            engine::Error::NotFound { .. } => Error::not_found("Not found."),
+            engine::Error::Invalid { .. } => Error::List(error.to_string()),
+            _ if error.is_transient() => {
+                tracing::error!(%error, "request failed for now");
+                let detail = "The server is busy or one of its parts is out of reach. Try again shortly.";
+                Error::Busy(StatusCode::SERVICE_UNAVAILABLE, detail.into(), 1)
+            }
+            _ => {
+                tracing::error!(%error, "request failed");
+                Error::Body(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "Server Error (500)" }))
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The object store's own URLs, in embedded mode: signed, so that whoever has one needs no token.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::put;
+use engine::blob::{Blobs as _, Method};
+use engine::db::uploads::find_upload_by_path;
+use serde::Deserialize;
+use tokio_util::io::ReaderStream;
+
+use super::intake::receive;
+use crate::app::App;
+use crate::error::{Error, Result};
+
+/// `/blob/{key}`.
+pub fn routes() -> Router<App> {
+    Router::new().route("/blob/{*key}", put(write).get(read))
+}
+
+#[derive(Deserialize)]
+struct Signature {
+    expires: i64,
+    signature: String,
+}
+
+fn verify(app: &App, method: Method, key: &str, signed: &Signature) -> Result<()> {
+    match app.blobs.verify(method, key, signed.expires, &signed.signature) {
+        true => Ok(()),
+        false => {
+            let detail = "The URL's signature is wrong or has expired. Ask for a new URL with a new upload call.";
+            Err(Error::Detail(StatusCode::FORBIDDEN, detail.into()))
+        }
+    }
+}
+
+/// `PUT`: takes the bytes of an upload. 200 with an empty body once they are durable.
+async fn write(
+    State(app): State<App>,
+    Path(key): Path<String>,
+    Query(signed): Query<Signature>,
+    body: Body,
+) -> Result<Response> {
+    verify(&app, Method::Put, &key, &signed)?;
+    let upload = find_upload_by_path(&mut app.db.read().await?, &key).await?;
+    let upload = upload.ok_or_else(|| Error::not_found(format!("No upload belongs to {key}.")))?;
+    receive(&app, &upload, body).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// `GET`: the bytes of an object, streamed.
+async fn read(
+    State(app): State<App>,
+    Path(key): Path<String>,
+    Query(signed): Query<Signature>,
+) -> Result<Response> {
+    verify(&app, Method::Get, &key, &signed)?;
+    let size = app.blobs.size(&key).await?.ok_or_else(|| Error::not_found(format!("No object {key}.")))?;
+    let file = tokio::fs::File::from_std(app.blobs.open(&key).await?);
+    let headers = [(CONTENT_TYPE, "application/octet-stream".to_string()), (CONTENT_LENGTH, size.to_string())];
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}

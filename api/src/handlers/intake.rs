@@ -1,0 +1,202 @@
+//! What all upload endpoints share: making an upload known, and taking its bytes.
+
+use axum::body::Body;
+use engine::db::commits::Commit;
+use engine::db::journal::Verdict;
+use engine::db::owners::Owner;
+use engine::db::repos::{Repo, activate_repo};
+use engine::db::uploads::{Envelope, NewUpload, Upload, UploadKind, UploadType};
+use engine::db::{commits, uploads};
+use engine::id::UploadId;
+use futures_util::StreamExt as _;
+use ingest::job;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::config::{UPLOAD_MAX_BYTES, UPLOAD_URL_US};
+use crate::error::{Error, Result};
+use crate::middleware::base::BaseUrl;
+use crate::times;
+
+/// Longest name of an upload, in characters.
+pub const NAME_CHARS: usize = 100;
+/// After its URL has ended, an upload that is still arriving has so long to arrive.
+const GRACE_US: i64 = 5 * 60 * 1_000_000;
+
+/// Everything that an upload call says, whichever endpoint took it.
+#[derive(Clone, Debug)]
+pub struct NewUploadFacts {
+    /// What the upload holds.
+    pub kind: UploadKind,
+    /// The form of its body.
+    pub envelope: Envelope,
+    /// The CI's word.
+    pub provider: Option<String>,
+    /// The CI's name of the build.
+    pub build_code: Option<String>,
+    /// The CI's page of the build.
+    pub build_url: Option<String>,
+    /// The CI's name of the job.
+    pub job_code: Option<String>,
+    /// The uploader's name for it.
+    pub name: Option<String>,
+    /// Its flags.
+    pub flags: Vec<String>,
+    /// Environment values, an object.
+    pub env: Option<Value>,
+    /// The uploading program and its version.
+    pub uploader: Option<String>,
+}
+
+/// An upload that is now known.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// Its id.
+    pub id: UploadId,
+    /// The UUID by which clients know it.
+    pub external_id: String,
+    /// When it was made, microseconds.
+    pub created_us: i64,
+    /// Where its bytes go.
+    pub put_url: String,
+    /// The key of its bytes.
+    pub storage_path: String,
+    /// Its row.
+    pub upload: Upload,
+}
+
+/// Makes an upload known, in one transaction with the end of waiting for it, and signs its PUT URL.
+pub async fn create_upload(
+    app: &App,
+    base: &BaseUrl,
+    repo: &Repo,
+    commit: &Commit,
+    facts: NewUploadFacts,
+) -> Result<Created> {
+    let now_us = app.clock.now_us();
+    let external_id = Uuid::new_v4().to_string();
+    let storage_path = storage_path(facts.kind, repo, commit, &external_id, now_us);
+    let put_url = app_put_url(app, base, &storage_path, now_us)?;
+    let id = UploadId::generate(now_us);
+    let new = NewUpload {
+        id,
+        external_id: external_id.clone(),
+        repo_id: repo.id,
+        commit_id: commit.id,
+        kind: facts.kind,
+        upload_type: UploadType::Uploaded,
+        provider: facts.provider,
+        build_code: facts.build_code,
+        build_url: facts.build_url,
+        job_code: facts.job_code,
+        name: facts.name.map(|name| name.chars().take(NAME_CHARS).collect()),
+        env: facts.env.map(|env| env.to_string()),
+        storage_path: storage_path.clone(),
+        envelope: facts.envelope,
+        uploader: facts.uploader,
+        flags: facts.flags,
+    };
+    let (commit, was_active) = (commit.clone(), repo.active);
+    let sha = commit.sha.clone();
+    let written = app.db.write(move |conn| {
+        Box::pin(async move {
+            let upload = uploads::insert_upload(conn, &new, now_us).await?;
+            if !was_active {
+                activate_repo(conn, upload.repo_id, now_us).await?;
+            }
+            job::enqueue_expire(conn, upload.id, now_us + UPLOAD_URL_US + GRACE_US, now_us).await?;
+            let message = format!("waiting for the bytes of upload {}", upload.external_id);
+            let at = (now_us, now_us);
+            job::note(conn, &commit, Some(upload.id), "created", Verdict::Waiting, None, message, None, at).await?;
+            Ok(upload)
+        })
+    });
+    let upload = written.await?;
+    tracing::info!(upload_id = external_id, commit_sha = sha, repo = %repo.id, "upload created");
+    Ok(Created { id, external_id, created_us: now_us, put_url, storage_path, upload })
+}
+
+fn app_put_url(app: &App, base: &BaseUrl, key: &str, now_us: i64) -> Result<String> {
+    use engine::blob::Blobs as _;
+    Ok(app.blobs.presign_put(&base.0, key, now_us + UPLOAD_URL_US)?)
+}
+
+fn storage_path(kind: UploadKind, repo: &Repo, commit: &Commit, external_id: &str, now_us: i64) -> String {
+    let folder = match kind {
+        UploadKind::Coverage => "raw",
+        UploadKind::TestResults => "test_results",
+        UploadKind::BundleAnalysis => "bundles",
+    };
+    format!("{folder}/{}/{}/{}/{external_id}", times::day(now_us), repo.id, commit.id)
+}
+
+/// Takes the bytes of an upload: streams them to a file, seals it, and in one transaction notes the
+/// fact and enqueues its processing. Bytes that come again, after a lost answer, are taken for the
+/// same; an upload that is already known to be complete stays as it is.
+pub async fn receive(app: &App, upload: &Upload, body: Body) -> Result<()> {
+    let begun_us = app.clock.now_us();
+    if upload.body_hash.is_some() {
+        return drain(body).await;
+    }
+    let mut writer = app.blobs.create(&upload.storage_path).await?;
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| {
+            Error::List(format!("the body of upload {} broke off: {error}; send it again", upload.external_id))
+        })?;
+        writer.write_chunk(chunk).await?;
+        if writer.size_bytes() > UPLOAD_MAX_BYTES {
+            return Err(too_large(upload));
+        }
+    }
+    let sealed = writer.seal().await?;
+    let (id, commit_id, clock) = (upload.id, upload.commit_id, app.clock.clone());
+    let size_bytes = i64::try_from(sealed.size_bytes).unwrap_or(i64::MAX);
+    let hash = sealed.hash.to_hex().to_string();
+    let received = app.db.write(move |conn| {
+        Box::pin(async move {
+            let now_us = clock.now_us();
+            let commit = commits::get_commit(conn, commit_id).await?;
+            if uploads::mark_uploaded(conn, id, size_bytes, &hash, now_us).await? {
+                let message = format!("{size_bytes} bytes are durable");
+                let detail = json!({ "size_bytes": size_bytes, "blake3": hash });
+                let at = (begun_us, now_us);
+                job::note(conn, &commit, Some(id), "received", Verdict::Ok, None, message, Some(detail), at).await?;
+                job::enqueue_process(conn, id, now_us).await?;
+            }
+            Ok(commit.sha)
+        })
+    });
+    let sha = received.await?;
+    metrics::counter!("hitline_upload_bytes_total").increment(sealed.size_bytes);
+    tracing::info!(
+        upload_id = upload.external_id, commit_sha = sha, repo = %upload.repo_id, size_bytes, "upload received"
+    );
+    Ok(())
+}
+
+async fn drain(body: Body) -> Result<()> {
+    let mut stream = body.into_data_stream();
+    let mut size_bytes = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        size_bytes += chunk.len() as u64;
+        if size_bytes > UPLOAD_MAX_BYTES {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn too_large(upload: &Upload) -> Error {
+    let detail = format!(
+        "Upload {} is larger than {UPLOAD_MAX_BYTES} bytes. Split the report into several uploads.",
+        upload.external_id
+    );
+    Error::Detail(axum::http::StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+/// The page that shows a commit.
+pub fn commit_url(base: &BaseUrl, owner: &Owner, repo: &Repo, sha: &str) -> String {
+    format!("{}/{}/{}/{}/commit/{sha}", base.0, owner.service, owner.username, repo.name)
+}

@@ -1,0 +1,19 @@
+//! One file per resource: extract, authorise, one call inwards, answer.
+
+pub mod blobs;
+pub mod branches;
+pub mod bundles;
+pub mod commits;
+pub mod downloads;
+pub mod health;
+pub mod intake;
+pub mod journal;
+pub mod legacy;
+pub mod page;
+pub mod pulls;
+pub mod reports;
+pub mod repos;
+pub mod rest;
+pub mod side;
+pub mod test_results;
+pub mod uploads;

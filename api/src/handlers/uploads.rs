@@ -1,0 +1,497 @@
+//! The upload endpoints that current clients use: commit, report, upload, and all three in one.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::Json;
+use engine::db::branches::touch_branch;
+use engine::db::commits::{self, Commit, NewCommit};
+use engine::db::pulls::upsert_pull;
+use engine::db::uploads::{Envelope, UploadKind, UploadState, count_by_state};
+use engine::id::CommitId;
+use serde_json::{Map, Value, json};
+
+use super::intake::{Created, NAME_CHARS, NewUploadFacts, commit_url, create_upload};
+use super::page::{Paging, list_page};
+use crate::app::App;
+use crate::auth::upload::{Target, Tokenless, authorise, find_target};
+use crate::error::{Error, Result};
+use crate::middleware::base::BaseUrl;
+use crate::times;
+
+/// Tells our own uploader that the storage takes zstd.
+const ACCEPTS: (HeaderName, &str) = (HeaderName::from_static("hitline-accept-encoding"), "zstd");
+/// Longest hash, branch, CI word or URL that is stored, in characters.
+const TEXT_CHARS: usize = 1024;
+
+/// Paths below `/upload/{service}/{slug}`.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/upload/{service}/{slug}/commits", post(create_commit).get(list_commits))
+        .route("/upload/{service}/{slug}/commits/{sha}/reports", post(create_report))
+        .route("/upload/{service}/{slug}/commits/{sha}/reports/{code}/uploads", post(create))
+        .route("/upload/{service}/{slug}/commits/{sha}/reports/{code}/results", get(get_results).post(create_results))
+        .route("/upload/{service}/{slug}/upload-coverage", post(upload_coverage))
+        .route("/upload/{service}/{slug}/commits/{sha}/empty-upload", post(empty_upload))
+        .route("/upload/{service}/{slug}/commits/{sha}/upload-complete", post(upload_complete))
+}
+
+/// A body that may be JSON or a form, with its fields checked one by one.
+pub struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads the body of a call. Errors as clients print them: 400, 413 or 415 with what is wrong.
+    pub fn parse(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Fields> {
+        let body = body.map_err(|e| Error::Detail(e.status(), e.body_text()))?;
+        let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Fields::from_json(&body),
+            "application/x-www-form-urlencoded" => Ok(Fields::from_form(&body)),
+            "" if body.is_empty() => Ok(Fields(Map::new())),
+            _ => {
+                let detail = format!("Unsupported media type \"{content_type}\" in request.");
+                Err(Error::Detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+            }
+        }
+    }
+
+    fn from_json(body: &[u8]) -> Result<Fields> {
+        if body.is_empty() {
+            return Ok(Fields(Map::new()));
+        }
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|e| Error::Detail(StatusCode::BAD_REQUEST, format!("JSON parse error - {e}")))?;
+        let got = match value {
+            Value::Object(fields) => return Ok(Fields(fields)),
+            Value::Array(_) => "list",
+            Value::String(_) => "str",
+            Value::Number(_) => "int",
+            Value::Bool(_) => "bool",
+            Value::Null => "NoneType",
+        };
+        let text = format!("Invalid data. Expected a dictionary, but got {got}.");
+        Err(Error::Field("non_field_errors".into(), text))
+    }
+
+    fn from_form(body: &[u8]) -> Fields {
+        let pairs = form_urlencoded::parse(body).into_owned();
+        Fields(pairs.map(|(name, value)| (name, Value::String(value))).collect())
+    }
+
+    /// An optional text; null is absent, a number is its digits, a blank or long one is refused.
+    pub fn text(&self, field: &str) -> Result<Option<String>> {
+        let text = match self.0.get(field) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => text.trim().to_string(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(_) => return Err(Error::Field(field.into(), "Not a valid string.".into())),
+        };
+        if text.is_empty() {
+            return Err(Error::Field(field.into(), "This field may not be blank.".into()));
+        }
+        if text.chars().count() > TEXT_CHARS {
+            let why = format!("Ensure this field has no more than {TEXT_CHARS} characters.");
+            return Err(Error::Field(field.into(), why));
+        }
+        Ok(Some(text))
+    }
+
+    /// An optional text that clients leave blank when they know nothing.
+    pub fn text_or_blank(&self, field: &str) -> Result<Option<String>> {
+        match self.0.get(field) {
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            _ => self.text(field),
+        }
+    }
+
+    /// A text that must be there.
+    pub fn required(&self, field: &str) -> Result<String> {
+        let missing = if self.0.contains_key(field) { "This field may not be null." } else { "This field is required." };
+        self.text(field)?.ok_or_else(|| Error::Field(field.into(), missing.into()))
+    }
+
+    /// An optional whole number, also as text.
+    pub fn integer(&self, field: &str) -> Result<Option<i64>> {
+        let invalid = || Error::Field(field.into(), "A valid integer is required.".into());
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => number.as_i64().map(Some).ok_or_else(invalid),
+            Some(Value::String(text)) => text.trim().parse().map(Some).map_err(|_| invalid()),
+            Some(_) => Err(invalid()),
+        }
+    }
+
+    /// An optional truth value; absent is false.
+    pub fn truth(&self, field: &str) -> Result<bool> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(truth)) => Ok(*truth),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(_) => Err(Error::Field(field.into(), "Must be a valid boolean.".into())),
+        }
+    }
+
+    /// Names of flags; null and absent are none.
+    pub fn flags(&self) -> Result<Vec<String>> {
+        let got = match self.0.get("flags") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(flags)) => {
+                let names = flags.iter().map(|flag| match flag {
+                    Value::String(name) if !name.trim().is_empty() => Ok(name.trim().to_string()),
+                    _ => Err(Error::Field("flags".into(), "This field may not be blank.".into())),
+                });
+                return names.collect();
+            }
+            Some(Value::String(_)) => "str",
+            Some(Value::Object(_)) => "dict",
+            Some(Value::Bool(_)) => "bool",
+            Some(Value::Number(_)) => "int",
+        };
+        let why = format!("Expected a list of items but got type \"{got}\".");
+        Err(Error::Field("flags".into(), why))
+    }
+
+    /// The environment values, an object.
+    pub fn env(&self) -> Result<Option<Value>> {
+        match self.0.get("env") {
+            None | Some(Value::Null) => Ok(None),
+            Some(env @ Value::Object(_)) => Ok(Some(env.clone())),
+            Some(_) => Err(Error::Field("env".into(), "Expected a dictionary of items.".into())),
+        }
+    }
+
+    /// The build number, which clients give only among their own arguments.
+    pub fn build_code(&self) -> Option<String> {
+        match self.0.get("cli_args")?.get("build_code")? {
+            Value::String(code) if !code.is_empty() => Some(code.chars().take(TEXT_CHARS).collect()),
+            Value::Number(code) => Some(code.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The uploading program.
+    pub fn uploader(&self, headers: &HeaderMap) -> Option<String> {
+        let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let version = self.0.get("version").and_then(Value::as_str).map(|version| format!("codecov-{version}"));
+        version.or_else(|| agent.map(Into::into)).map(|text| text.chars().take(TEXT_CHARS).collect())
+    }
+}
+
+/// What a call says of its commit.
+struct CommitFacts {
+    sha: String,
+    parent_sha: Option<String>,
+    branch: Option<String>,
+    pull_id: Option<i64>,
+}
+
+impl CommitFacts {
+    fn read(fields: &Fields) -> Result<CommitFacts> {
+        Ok(CommitFacts {
+            sha: fields.required("commitid")?,
+            parent_sha: fields.text_or_blank("parent_commit_id")?,
+            branch: fields.text("branch")?,
+            pull_id: fields.integer("pullid")?,
+        })
+    }
+}
+
+/// Makes a commit known, or fills what is not known of it, with its branch and its pull.
+async fn upsert_commit(app: &App, target: &Target, facts: CommitFacts) -> Result<Commit> {
+    let now_us = app.clock.now_us();
+    let new = NewCommit {
+        id: CommitId::generate(now_us),
+        repo_id: target.repo.id,
+        sha: facts.sha,
+        parent_sha: facts.parent_sha,
+        branch: facts.branch,
+        pull_id: facts.pull_id,
+        message: None,
+        author_id: None,
+        timestamp_us: now_us,
+        state: None,
+    };
+    let written = app.db.write(move |conn| {
+        Box::pin(async move {
+            let commit = commits::upsert_commit(conn, &new, now_us).await?;
+            if let Some(branch) = &commit.branch {
+                touch_branch(conn, commit.repo_id, branch, &commit.sha, commit.timestamp_us, now_us).await?;
+            }
+            if let Some(number) = commit.pull_id {
+                upsert_pull(conn, commit.repo_id, number, Some(&commit.sha), now_us).await?;
+            }
+            Ok(commit)
+        })
+    });
+    Ok(written.await?)
+}
+
+async fn find_commit(app: &App, target: &Target, sha: &str) -> Result<Commit> {
+    let found = commits::find_commit(&mut app.db.read().await?, target.repo.id, sha).await?;
+    found.ok_or_else(|| Error::List("Commit SHA not found".into()))
+}
+
+/// The repository of a call on a known commit; without a token, the stored commit's branch counts.
+async fn authorise_on_commit(app: &App, headers: &HeaderMap, service: &str, slug: &str, sha: &str) -> Result<Target> {
+    let branch = match find_target(app, service, slug).await? {
+        Some(target) => find_commit(app, &target, sha).await.ok().and_then(|commit| commit.branch),
+        None => None,
+    };
+    authorise(app, headers, service, slug, Tokenless::Public { branch: branch.as_deref() }).await
+}
+
+fn check_code(code: Option<&str>) -> bool {
+    matches!(code, None | Some("default"))
+}
+
+fn check_path_code(code: &str) -> Result<()> {
+    match check_code(Some(code)) {
+        true => Ok(()),
+        false => Err(Error::List("Non-default `report_code` has been deprecated".into())),
+    }
+}
+
+fn check_field_code(fields: &Fields) -> Result<()> {
+    match check_code(fields.text_or_blank("code")?.as_deref()) {
+        true => Ok(()),
+        false => Err(Error::Field("code".into(), "Using a non-default `code` has been deprecated".into())),
+    }
+}
+
+fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> {
+    let name = fields.text_or_blank("name")?;
+    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS) {
+        let why = format!("Ensure this field has no more than {NAME_CHARS} characters.");
+        return Err(Error::Field("name".into(), why));
+    }
+    Ok(NewUploadFacts {
+        kind: UploadKind::Coverage,
+        envelope: Envelope::V1,
+        provider: fields.text_or_blank("ci_service")?,
+        build_code: fields.build_code(),
+        build_url: fields.text_or_blank("ci_url")?,
+        job_code: fields.text_or_blank("job_code")?,
+        name,
+        flags: fields.flags()?,
+        env: fields.env()?,
+        uploader: fields.uploader(headers),
+    })
+}
+
+fn commit_body(target: &Target, commit: &Commit) -> Value {
+    json!({
+        "message": commit.message,
+        "timestamp": times::iso(commit.timestamp_us),
+        "ci_passed": commit.ci_passed,
+        "state": commit.state,
+        "repository": {
+            "name": target.repo.name,
+            "is_private": target.repo.private,
+            "active": target.repo.active,
+            "language": target.repo.language,
+            "yaml": null,
+        },
+        "author": null,
+        "commitid": commit.sha,
+        "parent_commit_id": commit.parent_sha,
+        "pullid": commit.pull_id,
+        "branch": commit.branch,
+    })
+}
+
+/// `POST …/commits`: makes a commit known. 201, again and again.
+async fn create_commit(
+    State(app): State<App>,
+    Path((service, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let fields = Fields::parse(&headers, body);
+    let branch = fields.as_ref().ok().and_then(|fields| fields.text("branch").ok().flatten());
+    let target = authorise(&app, &headers, &service, &slug, Tokenless::Public { branch: branch.as_deref() }).await?;
+    let commit = upsert_commit(&app, &target, CommitFacts::read(&fields?)?).await?;
+    tracing::info!(commit_sha = commit.sha, repo = %commit.repo_id, "commit known");
+    Ok((StatusCode::CREATED, Json(commit_body(&target, &commit))).into_response())
+}
+
+/// `GET …/commits`: the commits of the repository, a page at a time.
+async fn list_commits(
+    State(app): State<App>,
+    Path((service, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+    paging: Paging,
+) -> Result<Response> {
+    let target = authorise(&app, &headers, &service, &slug, Tokenless::Public { branch: Some(":") }).await?;
+    let mut conn = app.db.read().await?;
+    let page = list_page!(paging, |page| {
+        commits::list_commits(&mut conn, target.repo.id, None, page).await?
+    });
+    Ok(Json(page.try_map(|commit| Ok(commit_body(&target, &commit)))?).into_response())
+}
+
+/// `POST …/reports`: makes the commit's report known. 201, again and again.
+async fn create_report(
+    State(app): State<App>,
+    Path((service, slug, sha)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let target = authorise_on_commit(&app, &headers, &service, &slug, &sha).await?;
+    let fields = Fields::parse(&headers, body)?;
+    let commit = find_commit(&app, &target, &sha).await?;
+    check_field_code(&fields)?;
+    mark_report_created(&app, &commit).await?;
+    let body = json!({
+        "external_id": commit.id,
+        "created_at": times::iso_micros(app.clock.now_us()),
+        "commit_sha": commit.sha,
+        "code": null,
+    });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+async fn mark_report_created(app: &App, commit: &Commit) -> Result<()> {
+    if commit.report_created {
+        return Ok(());
+    }
+    let (id, now_us) = (commit.id, app.clock.now_us());
+    let marked = app.db.write(move |conn| {
+        Box::pin(async move { commits::set_commit_report_created(conn, id, now_us).await })
+    });
+    Ok(marked.await?)
+}
+
+/// `POST …/uploads`: announces one upload; the answer says where its bytes go.
+async fn create(
+    State(app): State<App>,
+    Path((service, slug, sha, code)): Path<(String, String, String, String)>,
+    headers: HeaderMap,
+    base: BaseUrl,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let target = authorise_on_commit(&app, &headers, &service, &slug, &sha).await?;
+    let fields = Fields::parse(&headers, body)?;
+    check_path_code(&code)?;
+    let commit = find_commit(&app, &target, &sha).await?;
+    if !commit.report_created {
+        return Err(Error::List("Report not found".into()));
+    }
+    let facts = upload_facts(&headers, &fields)?;
+    let created = create_upload(&app, &base, &target.repo, &commit, facts.clone()).await?;
+    let body = json!({
+        "external_id": created.external_id,
+        "created_at": times::iso_micros(created.created_us),
+        "raw_upload_location": created.put_url,
+        "state": UploadState::Started,
+        "provider": facts.provider,
+        "upload_type": "uploaded",
+        "url": commit_url(&base, &target.owner, &target.repo, &commit.sha),
+        "ci_url": facts.build_url,
+        "flags": facts.flags,
+        "env": facts.env,
+        "name": facts.name,
+        "job_code": facts.job_code,
+    });
+    Ok((StatusCode::CREATED, [ACCEPTS], Json(body)).into_response())
+}
+
+/// `POST …/upload-coverage`: commit, report and upload in one call.
+async fn upload_coverage(
+    State(app): State<App>,
+    Path((service, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+    base: BaseUrl,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let fields = Fields::parse(&headers, body);
+    let branch = fields.as_ref().ok().and_then(|fields| fields.text("branch").ok().flatten());
+    let target = authorise(&app, &headers, &service, &slug, Tokenless::Public { branch: branch.as_deref() }).await?;
+    let fields = fields?;
+    let commit = upsert_commit(&app, &target, CommitFacts::read(&fields)?).await?;
+    check_field_code(&fields)?;
+    mark_report_created(&app, &commit).await?;
+    let facts = upload_facts(&headers, &fields)?;
+    let Created { external_id, created_us, put_url, .. } =
+        create_upload(&app, &base, &target.repo, &commit, facts).await?;
+    let body = json!({
+        "external_id": external_id,
+        "created_at": times::iso_micros(created_us),
+        "raw_upload_location": put_url,
+        "url": commit_url(&base, &target.owner, &target.repo, &commit.sha),
+    });
+    Ok((StatusCode::CREATED, [ACCEPTS], Json(body)).into_response())
+}
+
+/// `POST …/empty-upload`: a commit that needs no coverage. Which files it changed is the provider's
+/// to say; without a provider only `should_force` can pass it.
+async fn empty_upload(
+    State(app): State<App>,
+    Path((service, slug, sha)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let target = authorise(&app, &headers, &service, &slug, Tokenless::No).await?;
+    let fields = Fields::parse(&headers, body)?;
+    let commit = find_commit(&app, &target, &sha).await?;
+    if !fields.truth("should_force")? {
+        return Err(Error::not_found(format!("Unable to get pull request for commit: {}", commit.sha)));
+    }
+    let result = "Force option was enabled. Triggering passing notifications.";
+    Ok(Json(json!({ "result": result, "non_ignored_files": [] })).into_response())
+}
+
+/// `POST …/upload-complete`: how the commit's uploads stand. 404 with the same counts when there are none.
+async fn upload_complete(
+    State(app): State<App>,
+    Path((service, slug, sha)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let target = authorise(&app, &headers, &service, &slug, Tokenless::No).await?;
+    let commit = find_commit(&app, &target, &sha).await?;
+    let counts = count_by_state(&mut app.db.read().await?, commit.id).await?;
+    let count = |states: &[UploadState]| states.iter().filter_map(|state| counts.get(state)).sum::<i64>();
+    let processing = count(&[UploadState::Started, UploadState::Uploaded]);
+    let failed = count(&[UploadState::Error]);
+    let total: i64 = counts.values().sum();
+    let body = json!({
+        "uploads_total": total,
+        "uploads_success": total - processing - failed,
+        "uploads_processing": processing,
+        "uploads_error": failed,
+    });
+    let status = if total == 0 { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    Ok((status, Json(body)).into_response())
+}
+
+fn deprecated_results() -> Json<Value> {
+    let message = "The \"local upload\" functionality has been deprecated.";
+    Json(json!({ "state": "completed", "result": { "state": "deprecated", "message": message } }))
+}
+
+/// `GET …/results`: answers what old clients wait for.
+async fn get_results(
+    State(app): State<App>,
+    Path((service, slug, sha, code)): Path<(String, String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>> {
+    authorise_on_commit(&app, &headers, &service, &slug, &sha).await?;
+    check_path_code(&code)?;
+    Ok(deprecated_results())
+}
+
+/// `POST …/results`: the same, 201.
+async fn create_results(
+    state: State<App>,
+    path: Path<(String, String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let body = get_results(state, path, headers).await?;
+    Ok((StatusCode::CREATED, body).into_response())
+}

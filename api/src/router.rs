@@ -1,0 +1,63 @@
+//! Every path that the server answers. The tables of contents are `routes()` of the handlers.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use crate::app::App;
+use crate::config::CALL_MAX_BYTES;
+use crate::error::Error;
+use crate::handlers::{blobs, bundles, downloads, health, legacy, pulls, rest, test_results, uploads};
+use crate::middleware::limit::limit_uploads;
+use crate::middleware::log::log_requests;
+use crate::middleware::path::normalise;
+
+/// The whole server as one service.
+pub fn service(app: App, metrics: PrometheusHandle) -> Router {
+    let uploads = Router::new()
+        .merge(uploads::routes())
+        .merge(legacy::routes())
+        .merge(test_results::routes())
+        .merge(bundles::routes())
+        .merge(pulls::routes())
+        .layer(from_fn_with_state(app.clone(), limit_uploads));
+    let reads = Router::new()
+        .merge(rest::routes())
+        .layer(CompressionLayer::new());
+    let routes = Router::new()
+        .merge(uploads)
+        .merge(reads)
+        .merge(downloads::routes())
+        .merge(health::routes(metrics))
+        .layer(DefaultBodyLimit::max(CALL_MAX_BYTES))
+        .merge(blobs::routes().layer(DefaultBodyLimit::disable()))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(log_requests))
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .with_state(app);
+    // Routing happens inside, so that it sees the one spelling of each path.
+    let normalised = ServiceBuilder::new().layer(MapRequestLayer::new(normalise)).service(routes);
+    Router::new().fallback_service(normalised)
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    tracing::debug!(path = uri.path(), "unknown path");
+    Error::Body(StatusCode::NOT_FOUND, json!({ "error": "Page Not Found (404)" })).into_response()
+}
+
+async fn wrong_method(method: Method, _: Request) -> Error {
+    Error::Detail(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{method}\" not allowed."))
+}
+
+fn panicked() -> Response {
+    Error::Body(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "Server Error (500)" })).into_response()
+}
