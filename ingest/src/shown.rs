@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::model::{Coverage, Evidence, FileCoverage, Kind, Totals};
+use engine::fold::join_file;
+use engine::model::{Coverage, Evidence, FileBuilder, FileCoverage, Kind, Totals};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -166,7 +167,7 @@ pub fn run_scenario(scenario: &Value, folder: &Path, now_us: i64) -> std::io::Re
     {
         let flags = texts(&upload["flags"]);
         let outcome = run_upload(scenario, upload, &flags, &settings, folder, now_us)?;
-        report.add(number, flags, outcome);
+        report.add(number, settings.joins(&flags), flags, outcome);
     }
     Ok(report.render(scenario))
 }
@@ -288,44 +289,56 @@ struct Story {
 
 struct Session {
     flags: Vec<String>,
-    files: BTreeMap<String, FileCoverage>,
+    /// Whether it joins what others say of a line; otherwise it only adds lines that they lack.
+    joined: bool,
+    files: Files,
 }
 
+type Files = BTreeMap<String, FileCoverage>;
+
 impl Story {
-    fn add(&mut self, upload: usize, flags: Vec<String>, outcome: Outcome) {
+    fn add(&mut self, upload: usize, joined: bool, flags: Vec<String>, outcome: Outcome) {
         match outcome.error {
             Some(error) => self.errors.push(
                 json!({ "upload": upload, "error": error.code.as_str(), "message": error.message }),
             ),
             None => self.sessions.push(Session {
                 flags,
+                joined,
                 files: outcome.files.into_iter().collect(),
             }),
         }
     }
 
-    /// The join of the sessions that `keep` accepts.
-    fn join(&self, keep: impl Fn(&Session) -> bool) -> BTreeMap<String, FileCoverage> {
-        let mut joined: BTreeMap<String, FileCoverage> = BTreeMap::new();
-        for (path, file) in self
-            .sessions
-            .iter()
-            .filter(|session| keep(session))
-            .flat_map(|session| &session.files)
-        {
-            match joined.get_mut(path) {
-                Some(before) => *before = before.join(file),
+    /// The report of all sessions.
+    fn report(&self) -> Files {
+        let (joined, rest): (Vec<_>, Vec<_>) =
+            self.sessions.iter().partition(|session| session.joined);
+        let files = |sessions: Vec<&Session>| {
+            join(
+                sessions
+                    .into_iter()
+                    .flat_map(|session| session.files.clone()),
+            )
+        };
+        let mut report = files(joined);
+        for (path, file) in files(rest) {
+            match report.get_mut(&path) {
+                Some(known) => {
+                    let lines: Vec<u32> = known.rows().map(|(line, _)| line).collect();
+                    *known = known.join(&file.filter(|line| lines.binary_search(&line).is_err()));
+                }
                 None => {
-                    joined.insert(path.clone(), file.clone());
+                    report.insert(path, file);
                 }
             }
         }
-        joined
+        report
     }
 
     fn render(&self, scenario: &Value) -> Value {
         let mut shown = Map::new();
-        let report = self.join(|_| true);
+        let report = self.report();
         if scenario["filter"].is_object() {
             self.render_filtered(&scenario["filter"], &report, &mut shown);
         } else {
@@ -366,12 +379,11 @@ impl Story {
             let lines = file.rows().map(|(line, _)| (line.to_string(), json!([])));
             let mut sessions: Map<String, Value> = lines.collect();
             for (id, session) in self.sessions.iter().enumerate() {
-                for (line, row) in session
+                let said = session
                     .files
                     .get(path)
-                    .into_iter()
-                    .flat_map(FileCoverage::rows)
-                {
+                    .filter(|said| counts_beside(path, said, file));
+                for (line, row) in said.into_iter().flat_map(FileCoverage::rows) {
                     if let Some(Value::Array(said)) = sessions.get_mut(&line.to_string()) {
                         said.push(json!([
                             id,
@@ -388,17 +400,27 @@ impl Story {
         shown
     }
 
-    fn render_filtered(
-        &self,
-        filter: &Value,
-        report: &BTreeMap<String, FileCoverage>,
-        shown: &mut Map<String, Value>,
-    ) {
+    /// The report of the sessions that `keep` accepts. As Codecov does, it goes by how many arms
+    /// each took, not by which.
+    fn join_selected(&self, keep: impl Fn(&Session) -> bool, report: &Files) -> Files {
+        let kept = self.sessions.iter().filter(|session| keep(session));
+        join(kept.flat_map(|session| {
+            session
+                .files
+                .iter()
+                .map(|(path, file)| (path.clone(), without_arms(file, report.get(path))))
+        }))
+    }
+
+    fn render_filtered(&self, filter: &Value, report: &Files, shown: &mut Map<String, Value>) {
         let flags = texts(&filter["flags"]);
         let has_flag = |session: &Session| session.flags.iter().any(|flag| flags.contains(flag));
         let keep = |session: &Session| flags.is_empty() || has_flag(session);
         let paths = PathPatterns::new(&texts(&filter["paths"]));
-        let joined = self.join(keep);
+        let filtered = match &flags[..] {
+            [] => report.clone(),
+            _ => self.join_selected(keep, report),
+        };
         let empty = FileCoverage::default();
         let mut files = Map::new();
         let mut totals = Totals {
@@ -406,7 +428,7 @@ impl Story {
             ..Totals::default()
         };
         for path in report.keys().filter(|path| paths.includes(path)) {
-            let counted = joined.get(path).unwrap_or(&empty).totals();
+            let counted = filtered.get(path).unwrap_or(&empty).totals();
             files.insert(path.clone(), render_totals(&counted, Counts::All));
             totals += counted;
             totals.files += u64::from(counted.lines > 0);
@@ -414,6 +436,43 @@ impl Story {
         shown.insert("files".into(), Value::Object(files));
         shown.insert("totals".into(), render_totals(&totals, Counts::Report));
     }
+}
+
+/// Joins what several sessions say of each file.
+fn join(said: impl Iterator<Item = (String, FileCoverage)>) -> Files {
+    let mut files = Files::new();
+    for (path, file) in said {
+        let joined = match files.remove(&path) {
+            Some(before) => join_file(&path, before, file),
+            None => file,
+        };
+        files.insert(path, joined);
+    }
+    files
+}
+
+/// Whether what a session says of a file is part of the report: see [`join_file`] on Ruby.
+fn counts_beside(path: &str, said: &FileCoverage, report: &FileCoverage) -> bool {
+    let all_missed = |file: &FileCoverage| {
+        let totals = file.totals();
+        totals.lines == totals.misses
+    };
+    !path.ends_with(".rb") || !all_missed(said) || all_missed(report)
+}
+
+/// A file whose branches name no arms, with the kinds that `report` gives its lines.
+fn without_arms(file: &FileCoverage, report: Option<&FileCoverage>) -> FileCoverage {
+    let mut kinds = report.into_iter().flat_map(FileCoverage::rows).peekable();
+    let mut plain = FileBuilder::new();
+    for (line, row) in file.rows() {
+        while kinds.next_if(|(other, _)| *other < line).is_some() {}
+        let kind = kinds
+            .peek()
+            .filter(|(other, _)| *other == line)
+            .map_or(row.kind, |(_, row)| row.kind);
+        plain.append(line, kind, row.coverage(), None, row.complexity);
+    }
+    plain.finish()
 }
 
 fn totals_of<'a>(files: impl Iterator<Item = &'a FileCoverage>, sessions: usize) -> Totals {
@@ -460,7 +519,7 @@ impl PathPatterns {
 }
 
 /// Counts of the lines that a diff adds.
-fn render_diff(diff: &Value, report: &BTreeMap<String, FileCoverage>) -> Value {
+fn render_diff(diff: &Value, report: &Files) -> Value {
     let mut general = Totals::default();
     let mut files = Map::new();
     for (path, change) in diff["files"].as_object().into_iter().flatten() {

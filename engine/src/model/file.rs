@@ -244,7 +244,11 @@ impl FileCoverage {
         };
         let kind = if a.kind == Kind::Line { b.kind } else { a.kind };
         let coverage = first.merge(second, missed);
-        self.push(line, &Evidence::of_session(kind, coverage, missed, None));
+        let mut evidence = Evidence::of_session(kind, coverage, missed, None);
+        if let Some(arms) = &mut evidence.arms {
+            arms.mixed = missed == Some(&[][..]) && arms.taken == arms.total;
+        }
+        self.push(line, &evidence);
     }
 
     fn with_capacity(rows: usize) -> FileCoverage {
@@ -266,13 +270,11 @@ impl FileCoverage {
     }
 }
 
-/// The missed arms of one session, where the report names them. A fully taken branch without
-/// names has none, which is not the same as naming an empty list.
+/// The missed arms of one session, where the report names them. A fully taken branch of a lone
+/// report names none, which is not the same as the empty list that a merge leaves.
 fn session_missed<'a>(evidence: &Evidence<'a>) -> Option<&'a [ArmId]> {
-    match evidence.arms?.missed {
-        Missed::Arms(ids) => Some(ids),
-        Missed::Unknown => None,
-    }
+    let arms = evidence.arms?;
+    arms.missed.ids().filter(|ids| !ids.is_empty() || arms.mixed)
 }
 
 fn join_marks(a: u8, b: u8) -> u8 {
