@@ -1,0 +1,49 @@
+//! Raw uploads, for those who want to see what CI sent.
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use engine::blob::Blobs as _;
+use engine::db::uploads::find_upload_by_path;
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::auth::viewer::Viewer;
+use crate::config::DOWNLOAD_URL_US;
+use crate::error::{Error, Result};
+use crate::middleware::base::BaseUrl;
+
+/// `/upload/{service}/{owner}/{repo}/download`.
+pub fn routes() -> Router<App> {
+    Router::new().route("/upload/{service}/{owner}/{repo}/download", get(download))
+}
+
+#[derive(Deserialize)]
+struct DownloadQuery {
+    path: Option<String>,
+}
+
+/// `GET …/download?path=`: 302 to a signed URL of an upload's bytes. 404 if the path is none of this repository's
+/// uploads, or its bytes are gone, or the caller may not see it.
+async fn download(
+    State(app): State<App>,
+    viewer: Viewer,
+    base: BaseUrl,
+    Path((service, owner, repo)): Path<(String, String, String)>,
+    Query(query): Query<DownloadQuery>,
+) -> Result<Response> {
+    let not_found = || Error::not_found("Requested report could not be found");
+    let (_, repo) = viewer.readable_repo(&app, &service, &owner, &repo).await?;
+    let path = query.path.ok_or_else(not_found)?;
+    let upload = find_upload_by_path(&mut app.db.read().await?, &path).await?;
+    upload
+        .filter(|upload| upload.repo_id == repo.id)
+        .ok_or_else(not_found)?;
+    app.blobs.size(&path).await?.ok_or_else(not_found)?;
+    let url = app
+        .blobs
+        .presign_get(&base.0, &path, app.clock.now_us() + DOWNLOAD_URL_US)?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
+}
