@@ -18,7 +18,7 @@ use crate::id::JobId;
 /// The topic (`Db::subscribe`) that wakes workers.
 pub const TOPIC: &str = "jobs";
 /// How long a claim holds unless it is renewed.
-pub const LEASE_US: i64 = 60_000_000;
+pub const LEASE_US: i64 = 15_000_000;
 /// Attempts before a job is dead.
 pub const MAX_ATTEMPTS: i64 = 8;
 /// Pause before the second attempt; each later pause is twice as long, and up to a quarter longer by chance.
@@ -326,6 +326,15 @@ pub async fn depth(conn: &mut Conn) -> Result<Depth> {
         running: count("running"),
         dead: count("dead"),
     })
+}
+
+/// How many jobs are due or running: 0 when there is nothing to do now.
+pub async fn unfinished(conn: &mut Conn, now_us: i64) -> Result<i64> {
+    const SQL: &str = "select cast(count(*) as bigint) from job
+        where state = 'running' or (state = 'ready' and due_us <= $1)";
+    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(now_us)
+        .fetch_one(c))?)
 }
 
 /// How long the job that has been due longest has waited, microseconds; 0 if none is due.

@@ -18,7 +18,7 @@ use crate::auth::upload::SERVICES;
 
 /// Arguments of `admin`.
 #[derive(Args)]
-pub struct AdminArgs {
+pub(super) struct AdminArgs {
     #[command(subcommand)]
     command: AdminCommand,
 }
@@ -78,7 +78,7 @@ struct TokenAddArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
+pub(super) async fn run(args: AdminArgs) -> anyhow::Result<()> {
     match args.command {
         AdminCommand::Repo(RepoCommand::Add(args)) => add_repo(args).await,
         AdminCommand::Token(TokenCommand::Add(args)) => add_token(args).await,
@@ -86,7 +86,7 @@ pub async fn run(args: AdminArgs) -> anyhow::Result<()> {
 }
 
 /// A repository's place: service, owner (groups joined by colons) and name.
-pub fn split_repo(repo: &str) -> anyhow::Result<(&str, String, &str)> {
+pub(super) fn split_repo(repo: &str) -> anyhow::Result<(&str, String, &str)> {
     let parts = || {
         let (service, rest) = repo.split_once('/')?;
         let (owner, name) = rest.rsplit_once('/')?;

@@ -16,7 +16,7 @@ use crate::app::open_db;
 type Finding = (&'static str, Result<String>, &'static str);
 
 /// Prints a line for each check; fails when one failed.
-pub async fn run(args: DataArgs) -> anyhow::Result<()> {
+pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
     let config = args.config();
     let data = &config.data;
     let findings: [Finding; 4] = [

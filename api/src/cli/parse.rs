@@ -18,7 +18,7 @@ use super::print;
 
 /// Arguments of `parse`.
 #[derive(Args)]
-pub struct ParseArgs {
+pub(super) struct ParseArgs {
     /// Report files, all of one upload; with --scenario one scenario file
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -43,7 +43,7 @@ pub struct ParseArgs {
 }
 
 /// Parses and prints.
-pub fn run(args: &ParseArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &ParseArgs) -> anyhow::Result<()> {
     let now_us = Clock::system().now_us();
     if args.scenario {
         let file = &args.files[0];

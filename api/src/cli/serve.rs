@@ -12,7 +12,7 @@ use crate::server::{self, signalled};
 
 /// Arguments of `serve`.
 #[derive(Args)]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Address and port to listen on; port 0 takes a free one, which the log names
@@ -31,7 +31,7 @@ pub struct ServeArgs {
 
 /// Arguments of `worker`.
 #[derive(Args)]
-pub struct WorkerArgs {
+pub(super) struct WorkerArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Jobs that run at once [default: twice the cores]
@@ -50,7 +50,7 @@ impl ServeArgs {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let app = App::open(args.config(), Clock::system(), "serve").await?;
     let listener =
         TcpListener::bind(&args.listen).await.with_context(|| format!("listen on {}", args.listen))?;
@@ -59,7 +59,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 /// Works the queue until SIGTERM or SIGINT.
-pub async fn work(args: WorkerArgs) -> anyhow::Result<()> {
+pub(super) async fn work(args: WorkerArgs) -> anyhow::Result<()> {
     let mut config = args.data.config();
     config.jobs = args.jobs.unwrap_or(config.jobs).max(1);
     let app = App::open(config, Clock::system(), "worker").await?;
@@ -69,7 +69,7 @@ pub async fn work(args: WorkerArgs) -> anyhow::Result<()> {
 }
 
 /// Brings the database to this version.
-pub async fn migrate(args: DataArgs) -> anyhow::Result<()> {
+pub(super) async fn migrate(args: DataArgs) -> anyhow::Result<()> {
     let config = args.config();
     std::fs::create_dir_all(&config.data)?;
     open_db(&config, Clock::system()).await?;

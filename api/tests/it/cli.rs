@@ -194,7 +194,7 @@ async fn an_upload_keeps_what_the_client_says_of_it() {
     assert_eq!(uploads.len(), 1);
     let upload = &uploads[0];
     assert_eq!(upload["state"], "merged");
-    assert_eq!(upload["flags"], json!(["unit", "py3"]));
+    assert_eq!(upload["flags"], json!(["py3", "unit"]));
     assert_eq!(upload["env"], json!({"LANG": "C.UTF-8", "NOT_SET": null}));
     assert_eq!(upload["name"], "nm");
     assert_eq!(upload["build_code"], "77");

@@ -1,0 +1,14 @@
+//! The appliance from outside: real HTTP, real clients, real crashes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod api;
+mod app;
+mod bad_input;
+mod captures;
+mod cli;
+mod crash;
+mod node;
+mod older;
+mod rest;
+mod uploader;
