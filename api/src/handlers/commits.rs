@@ -1,0 +1,343 @@
+//! Commits, their reports and their uploads.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse as _, Response};
+use engine::db::commits::{self, Commit, find_commit};
+use engine::db::owners;
+use engine::db::uploads::{self, UploadDetail, UploadState, list_packs};
+use engine::db::{Conn, repos::Repo};
+use engine::id::OwnerId;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::page::{PageOf, PageQuery, Paging, list_page};
+use super::repos::OwnerBody;
+use super::rest::etag::Tag;
+use super::rest::params::Params;
+use super::rest::report::{self, FileBody, Lines, Packs};
+use super::rest::totals::{CommitTotals, ReportTotals, UploadTotals, parse_totals};
+use super::rest::{CommitKey, Detail, RepoKey, get_known_commit};
+use crate::app::App;
+use crate::auth::viewer::Viewer;
+use crate::error::{Error, Result};
+use crate::middleware::base::BaseUrl;
+use crate::times::{iso, spaced};
+
+/// A commit.
+#[derive(Serialize, ToSchema)]
+pub struct CommitBody {
+    /// Its hash in git.
+    pub commitid: String,
+    /// Its message.
+    pub message: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    /// Whether the other checks passed.
+    pub ci_passed: Option<bool>,
+    /// Who wrote it.
+    pub author: Option<OwnerBody>,
+    /// Its branch.
+    pub branch: Option<String>,
+    /// Totals of its report.
+    pub totals: Option<CommitTotals>,
+    /// `complete`, `pending`, `error` or `skipped`.
+    pub state: Option<String>,
+    /// The hash of its first parent.
+    pub parent: Option<String>,
+}
+
+impl CommitBody {
+    fn new(commit: Commit, authors: &HashMap<OwnerId, OwnerBody>) -> Result<CommitBody> {
+        Ok(CommitBody {
+            totals: parse_totals(commit.totals.as_deref())?,
+            commitid: commit.sha,
+            message: commit.message,
+            timestamp: iso(commit.timestamp_us),
+            ci_passed: commit.ci_passed,
+            author: commit.author_id.and_then(|id| authors.get(&id).cloned()),
+            branch: commit.branch,
+            state: commit.state.map(|state| state.to_string()),
+            parent: commit.parent_sha,
+        })
+    }
+}
+
+/// A commit with its report.
+#[derive(Serialize, ToSchema)]
+pub struct CommitDetail {
+    /// The commit.
+    #[serde(flatten)]
+    pub commit: CommitBody,
+    /// Its report; null until there is one.
+    pub report: Option<CommitReport>,
+}
+
+/// The report of a commit.
+#[derive(Serialize, ToSchema)]
+pub struct CommitReport {
+    /// Its totals.
+    pub totals: ReportTotals,
+    /// Its files, by path.
+    pub files: Vec<FileBody>,
+}
+
+/// Which commits to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct CommitQuery {
+    /// Only those of this branch.
+    pub branch: Option<String>,
+}
+
+/// `GET …/commits/`: the commits of a repository, newest first.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/", tag = "commits",
+    params(RepoKey, CommitQuery, PageQuery),
+    responses((status = 200, body = PageOf<CommitBody>), (status = 404, body = Detail)))]
+pub async fn list_commits(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<RepoKey>,
+    params: Params,
+    paging: Paging,
+) -> Result<Json<PageOf<CommitBody>>> {
+    let (_, repo) = viewer
+        .readable_repo(&app, &key.service, &key.owner, &key.repo)
+        .await?;
+    let query = CommitQuery {
+        branch: params.text("branch"),
+    };
+    let branch = query.branch.as_deref();
+    let mut conn = app.db.read().await?;
+    let page = list_page!(paging, |page| {
+        commits::list_commits(&mut conn, repo.id, branch, page).await?
+    });
+    let authors = read_authors(&mut conn, &page.results).await?;
+    Ok(Json(
+        page.try_map(|commit| CommitBody::new(commit, &authors))?,
+    ))
+}
+
+/// `GET …/commits/{sha}/`: one commit with the lines of its whole report.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/", tag = "commits",
+    params(CommitKey),
+    responses((status = 200, body = CommitDetail), (status = 304, description = "as the client knows it"),
+        (status = 404, body = Detail)))]
+pub async fn get_commit(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<CommitKey>,
+    base: BaseUrl,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let (_, repo) = viewer
+        .readable_repo(&app, &key.service, &key.owner, &key.repo)
+        .await?;
+    let mut conn = app.db.read().await?;
+    let commit = find_commit(&mut conn, repo.id, &key.sha).await?;
+    let commit = commit.ok_or_else(|| Error::not_found("No Commit matches the given query."))?;
+    let (commit, packs) = read_commit(&mut conn, commit).await?;
+    drop(conn);
+    let tag = detail_tag(&base, &uri, &commit, packs.as_ref())?;
+    if let Some(answer) = tag.unchanged(&headers) {
+        return Ok(answer);
+    }
+    let answer = answer_detail(&app, commit, packs, Lines::Shown, |detail| detail).await?;
+    Ok(tag.on(answer))
+}
+
+/// A commit as it is shown, and what its report is made from.
+pub(super) async fn read_commit(
+    conn: &mut Conn,
+    commit: Commit,
+) -> Result<(CommitBody, Option<Packs>)> {
+    let packs = Packs::new(&list_packs(conn, commit.id).await?, None)?;
+    let authors = read_authors(conn, std::slice::from_ref(&commit)).await?;
+    Ok((CommitBody::new(commit, &authors)?, packs))
+}
+
+/// Names the answer that shows this commit.
+pub(super) fn detail_tag(
+    base: &BaseUrl,
+    uri: &Uri,
+    commit: &CommitBody,
+    packs: Option<&Packs>,
+) -> Result<Tag> {
+    let sessions = packs.map(Packs::facts);
+    let facts = json!([commit, sessions]).to_string();
+    let sets: Vec<_> = packs.iter().map(|packs| &packs.all).collect();
+    Ok(Tag::new(base, uri, &sets, &facts))
+}
+
+/// Answers a commit with its report, in a body that `within` makes of it.
+pub(super) async fn answer_detail<T: Serialize>(
+    app: &App,
+    commit: CommitBody,
+    packs: Option<Packs>,
+    lines: Lines,
+    within: impl FnOnce(CommitDetail) -> T,
+) -> Result<Response> {
+    let Some(packs) = packs else {
+        return Ok(Json(within(CommitDetail {
+            commit,
+            report: None,
+        }))
+        .into_response());
+    };
+    let report = packs.read(app).await?;
+    let all = report.all();
+    let totals = report.totals(all.clone()).into();
+    let detail = CommitDetail {
+        commit,
+        report: Some(CommitReport {
+            totals,
+            files: Vec::new(),
+        }),
+    };
+    report::answer(app, &within(detail), report, all, lines).await
+}
+
+/// The authors of these commits. One look-up per author.
+async fn read_authors(conn: &mut Conn, commits: &[Commit]) -> Result<HashMap<OwnerId, OwnerBody>> {
+    let mut authors = HashMap::new();
+    for id in commits.iter().filter_map(|commit| commit.author_id) {
+        if !authors.contains_key(&id) {
+            authors.insert(id, owners::get_owner(conn, id).await?.into());
+        }
+    }
+    Ok(authors)
+}
+
+/// An upload.
+#[derive(Serialize, ToSchema)]
+pub struct UploadBody {
+    /// When it became known, as `2022-01-01 00:00:00.000000+00:00`.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+    /// The key of its bytes in the object store.
+    pub storage_path: String,
+    /// Its flags.
+    pub flags: Vec<String>,
+    /// The CI's word.
+    pub provider: Option<String>,
+    /// The CI's name of the build.
+    pub build_code: Option<String>,
+    /// The uploader's name for it.
+    pub name: Option<String>,
+    /// The CI's name of the job.
+    pub job_code: Option<String>,
+    /// The CI's page of the build.
+    pub build_url: Option<String>,
+    /// `started`, `uploaded`, `processed`, `merged`, `error` or `complete`.
+    pub state: String,
+    /// The state as a number.
+    pub state_id: u8,
+    /// The state's name in capitals.
+    pub state_name: &'static str,
+    /// Environment values that the uploader sent.
+    pub env: Option<Value>,
+    /// `uploaded` or `carriedforward`.
+    pub upload_type: String,
+    /// Always empty.
+    pub upload_extras: Value,
+    /// Totals of what it holds; null until it was read.
+    pub totals: Option<UploadTotals>,
+    /// What it holds: `coverage`, `test_results` or `bundle_analysis`.
+    pub kind: String,
+    /// The id by which the uploader knows it.
+    pub external_id: String,
+    /// Why it could not be read, or what was odd about it.
+    pub errors: Vec<UploadErrorBody>,
+}
+
+/// Why an upload could not be read.
+#[derive(Serialize, ToSchema)]
+pub struct UploadErrorBody {
+    /// For programs.
+    pub error_code: String,
+    /// More about it.
+    pub error_params: Value,
+}
+
+impl UploadBody {
+    fn new(detail: UploadDetail) -> Result<UploadBody> {
+        let upload = detail.upload;
+        let (state_id, state_name) = match upload.state {
+            UploadState::Started | UploadState::Uploaded => (1, "UPLOADED"),
+            UploadState::Processed | UploadState::Complete => (2, "PROCESSED"),
+            UploadState::Error => (3, "ERROR"),
+            UploadState::Merged => (6, "MERGED"),
+        };
+        let errors = detail.errors.into_iter().map(|error| {
+            let error_params = stored_json(&error.params)?;
+            Ok(UploadErrorBody {
+                error_code: error.code,
+                error_params,
+            })
+        });
+        Ok(UploadBody {
+            totals: parse_totals(upload.totals.as_deref())?,
+            env: upload.env.as_deref().map(stored_json).transpose()?,
+            errors: errors.collect::<Result<_>>()?,
+            created_at: spaced(upload.created_us),
+            updated_at: spaced(upload.updated_us),
+            storage_path: upload.storage_path,
+            flags: detail.flags,
+            provider: upload.provider,
+            build_code: upload.build_code,
+            name: upload.name,
+            job_code: upload.job_code,
+            build_url: upload.build_url,
+            state: upload.state.to_string(),
+            state_id,
+            state_name,
+            upload_type: upload.upload_type.to_string(),
+            upload_extras: json!({}),
+            kind: upload.kind.to_string(),
+            external_id: upload.external_id,
+        })
+    }
+}
+
+/// `GET …/commits/{sha}/uploads/`: every upload of a commit, oldest first.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/uploads/", tag = "commits",
+    params(CommitKey, PageQuery),
+    responses((status = 200, body = PageOf<UploadBody>), (status = 404, body = Detail)))]
+pub async fn list_uploads(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<CommitKey>,
+    paging: Paging,
+) -> Result<Json<PageOf<UploadBody>>> {
+    let (mut conn, _, commit) = readable_commit(&app, viewer, &key).await?;
+    let page = list_page!(paging, |page| {
+        uploads::list_uploads(&mut conn, commit.id, None, page).await?
+    });
+    Ok(Json(page.try_map(UploadBody::new)?))
+}
+
+/// The commit of these names, if the viewer may read its repository.
+pub(super) async fn readable_commit(
+    app: &App,
+    viewer: Viewer,
+    key: &CommitKey,
+) -> Result<(Conn, Repo, Commit)> {
+    let (_, repo) = viewer
+        .readable_repo(app, &key.service, &key.owner, &key.repo)
+        .await?;
+    let mut conn = app.db.read().await?;
+    let commit = get_known_commit(&mut conn, &repo, &key.sha).await?;
+    Ok((conn, repo, commit))
+}
+
+/// JSON that was stored as text. Errors: `Corrupt`.
+pub(super) fn stored_json(text: &str) -> engine::Result<Value> {
+    serde_json::from_str(text).map_err(|e| engine::Error::corrupt("stored JSON", e))
+}

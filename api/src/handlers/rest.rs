@@ -1,0 +1,125 @@
+//! The table of contents of `/api/v2`, and what its resources share.
+
+pub mod etag;
+pub mod params;
+pub mod report;
+pub mod totals;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use engine::db::Conn;
+use engine::db::branches::find_branch;
+use engine::db::commits::{Commit, find_commit};
+use engine::db::repos::Repo;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{branches, commits, journal, reports, repos};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::openapi;
+
+/// Every read of the REST API. Paths stand without a trailing slash.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/v2/schema", get(get_schema))
+        .route("/api/v2/{service}", get(repos::list_owners))
+        .route("/api/v2/{service}/{owner}", get(repos::get_owner))
+        .route("/api/v2/{service}/{owner}/repos", get(repos::list_repos))
+        .route(&in_repo(""), get(repos::get_repo))
+        .route(&in_repo("/branches"), get(branches::list_branches))
+        .route(&in_repo("/branches/{*name}"), get(branches::get_branch))
+        .route(&in_repo("/commits"), get(commits::list_commits))
+        .route(&in_repo("/commits/{sha}"), get(commits::get_commit))
+        .route(
+            &in_repo("/commits/{sha}/uploads"),
+            get(commits::list_uploads),
+        )
+        .route(&in_repo("/commits/{sha}/journal"), get(journal::list_steps))
+        .route(&in_repo("/totals"), get(reports::get_totals))
+        .route(&in_repo("/report"), get(reports::get_report))
+        .route(&in_repo("/report/tree"), get(reports::get_tree))
+        .route(&in_repo("/file_report/{*path}"), get(reports::get_file))
+}
+
+fn in_repo(rest: &str) -> String {
+    format!("/api/v2/{{service}}/{{owner}}/repos/{{repo}}{rest}")
+}
+
+/// `GET /api/v2/schema`: this API as OpenAPI.
+async fn get_schema() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi::document())
+}
+
+/// Names an owner.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OwnerKey {
+    /// The provider: `github`, `gitlab`, `bitbucket`, `github_enterprise`, `gitlab_enterprise`,
+    /// `bitbucket_server`, or short `gh`, `gl`, `bb`, `ghe`, `gle`, `bbs`.
+    pub service: String,
+    /// The owner's name in any case; a group within a group is `group:subgroup`.
+    pub owner: String,
+}
+
+/// Names a repository.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct RepoKey {
+    /// The provider, by its long or short name.
+    pub service: String,
+    /// The owner's name, in any case.
+    pub owner: String,
+    /// The repository's name, in any case.
+    pub repo: String,
+}
+
+/// Names a commit.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct CommitKey {
+    /// The provider, by its long or short name.
+    pub service: String,
+    /// The owner's name, in any case.
+    pub owner: String,
+    /// The repository's name, in any case.
+    pub repo: String,
+    /// The commit's whole hash.
+    pub sha: String,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub struct Detail {
+    /// In words for people.
+    pub detail: String,
+}
+
+/// The commit that a query means: of this hash, else the head of this branch, else of the default
+/// branch. Errors: 404 naming what is unknown.
+pub async fn find_meant_commit(
+    conn: &mut Conn,
+    repo: &Repo,
+    sha: Option<&str>,
+    branch: Option<&str>,
+) -> Result<Commit> {
+    if let Some(sha) = sha {
+        return get_known_commit(conn, repo, sha).await;
+    }
+    let name = branch.unwrap_or(&repo.default_branch);
+    match find_branch(conn, repo.id, name).await? {
+        Some(branch) => get_known_commit(conn, repo, &branch.head).await,
+        None => Err(Error::not_found(format!(
+            "The branch '{name}' in not in our records. Please provide a valid branch name."
+        ))),
+    }
+}
+
+/// The commit of this hash. Errors: 404 naming it.
+pub async fn get_known_commit(conn: &mut Conn, repo: &Repo, sha: &str) -> Result<Commit> {
+    find_commit(conn, repo.id, sha).await?.ok_or_else(|| {
+        Error::not_found(format!(
+            "The commit {sha} is not in our records. Please specify valid commit."
+        ))
+    })
+}

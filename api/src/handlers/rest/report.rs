@@ -1,0 +1,340 @@
+//! A commit's report, of all uploads or of one flag, and its files as a stream of JSON.
+//!
+//! A report may hold millions of lines: files are decoded and written in batches of a bounded
+//! size, as fast as the client takes them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use engine::db::uploads::UploadPack;
+use engine::fold::{Folds, PackSet};
+use engine::model::{Coverage, FileCoverage, State, Totals};
+use engine::pack::{FileEntry, Header};
+use futures_util::stream;
+use serde::ser::SerializeSeq as _;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use super::totals::ReportTotals;
+use crate::app::App;
+use crate::error::Result;
+
+/// Files that are decoded at once, at most.
+const BATCH_FILES: usize = 500;
+/// Counted lines that are decoded at once, at most, unless one file has more.
+const BATCH_LINES: u64 = 100_000;
+/// Where the files of a body go.
+const NO_FILES: &str = r#""files":[]"#;
+
+/// What a report is made from; no report has been read yet.
+pub struct Packs {
+    /// Of every upload: its files are listed.
+    pub all: PackSet,
+    /// Of the uploads that are counted.
+    pub counted: PackSet,
+    sessions: u64,
+    filtered: bool,
+}
+
+impl Packs {
+    /// The packs of these uploads, of which those with the flag are counted. `None` if there are
+    /// no uploads.
+    pub fn new(uploads: &[UploadPack], flag: Option<&str>) -> engine::Result<Option<Packs>> {
+        if uploads.is_empty() {
+            return Ok(None);
+        }
+        let counts = |upload: &&UploadPack| {
+            flag.is_none_or(|flag| upload.flags.iter().any(|name| name == flag))
+        };
+        let counted: Vec<_> = uploads.iter().filter(counts).collect();
+        Ok(Some(Packs {
+            all: uploads
+                .iter()
+                .map(|upload| upload.pack.parse())
+                .collect::<engine::Result<_>>()?,
+            sessions: counted.len() as u64,
+            counted: counted
+                .iter()
+                .map(|upload| upload.pack.parse())
+                .collect::<engine::Result<_>>()?,
+            filtered: flag.is_some(),
+        }))
+    }
+
+    /// How many uploads are counted, for a tag: the same pack may come from several.
+    pub fn facts(&self) -> String {
+        self.sessions.to_string()
+    }
+
+    /// Reads the report's table of files.
+    pub async fn read(self, app: &App) -> engine::Result<Report> {
+        let listed = app.folds.report(&self.all).await?;
+        let counted = match self.filtered {
+            true => Some(app.folds.report(&self.counted).await?),
+            false => None,
+        };
+        Ok(Report {
+            packs: self.counted,
+            sessions: self.sessions,
+            listed,
+            counted,
+        })
+    }
+}
+
+/// A report's table of files.
+pub struct Report {
+    packs: PackSet,
+    sessions: u64,
+    listed: Arc<Header>,
+    /// The files of the counted uploads, if those are not all.
+    counted: Option<Arc<Header>>,
+}
+
+impl Report {
+    /// All files.
+    pub fn all(&self) -> Range<usize> {
+        0..self.listed.files.len()
+    }
+
+    /// The files whose path starts with `prefix`; they stand together.
+    pub fn starting_with(&self, prefix: &str) -> Range<usize> {
+        let files = &self.listed.files;
+        let start = files.partition_point(|file| &*file.path < prefix);
+        let count = files[start..].partition_point(|file| file.path.starts_with(prefix));
+        start..start + count
+    }
+
+    /// Whether there is a file of that path.
+    pub fn holds(&self, path: &str) -> bool {
+        self.listed.find(path).is_some()
+    }
+
+    /// Counts of these files. With a flag, files without counted lines are not files.
+    pub fn totals(&self, range: Range<usize>) -> Totals {
+        let mut totals = Totals::default();
+        for at in range {
+            let file = self.file_totals(at);
+            totals += file;
+            totals.files += u64::from(self.counted.is_none() || file.lines > 0);
+        }
+        totals.sessions = self.sessions;
+        totals
+    }
+
+    /// Path and counts of these files.
+    pub fn files(&self, range: Range<usize>) -> Vec<(&str, Totals)> {
+        range
+            .map(|at| (&*self.listed.files[at].path, self.file_totals(at)))
+            .collect()
+    }
+
+    fn file_totals(&self, at: usize) -> Totals {
+        self.entry(at)
+            .map_or_else(Totals::default, |entry| entry.totals)
+    }
+
+    /// The file in the table of what is counted.
+    fn entry(&self, at: usize) -> Option<&FileEntry> {
+        let listed = &self.listed.files[at];
+        match &self.counted {
+            None => Some(listed),
+            Some(counted) => counted.find(&listed.path),
+        }
+    }
+}
+
+/// One file of a report.
+#[derive(Serialize, ToSchema)]
+pub struct FileBody {
+    /// Its path.
+    pub name: String,
+    /// Its counts.
+    pub totals: ReportTotals,
+    /// Each line with 0 for a hit, 1 a miss, 2 a partial, -1 ignored, or null; absent in `totals`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Vec<Option<i64>>>>)]
+    pub line_coverage: Option<LineCoverage>,
+}
+
+/// A file's lines as `[[line, code], …]`, ascending.
+pub struct LineCoverage(pub FileCoverage);
+
+impl Serialize for LineCoverage {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(Some(self.0.len()))?;
+        for (line, evidence) in self.0.rows() {
+            list.serialize_element(&(line, code(evidence.coverage())))?;
+        }
+        list.end()
+    }
+}
+
+/// The API's number for how a line is covered.
+fn code(coverage: Coverage) -> Option<i8> {
+    match coverage.state() {
+        Some(State::Hit) => Some(0),
+        Some(State::Miss) => Some(1),
+        Some(State::Partial) => Some(2),
+        None if coverage == Coverage::Ignored => Some(-1),
+        None => None,
+    }
+}
+
+/// Whether the lines of each file are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// With `line_coverage`.
+    Shown,
+    /// Without.
+    Hidden,
+}
+
+/// Answers `body`, whose one empty list `files` is filled with these files of the report while it
+/// is sent. Errors: what goes wrong until the first batch of files is read; later, the body ends
+/// before its end.
+pub async fn answer(
+    app: &App,
+    body: &impl Serialize,
+    report: Report,
+    range: Range<usize>,
+    lines: Lines,
+) -> Result<Response> {
+    let text = serde_json::to_string(body).map_err(|e| engine::Error::invalid("answer", e))?;
+    let Some((head, tail)) = text.split_once(NO_FILES) else {
+        return Ok(json(Body::from(text)));
+    };
+    let mut files = Files {
+        folds: app.folds.clone(),
+        report,
+        range,
+        lines,
+        comma: false,
+    };
+    let mut first = format!("{head}\"files\":[").into_bytes();
+    files.write_batch(&mut first).await?;
+    let end = format!("]{tail}");
+    if files.range.is_empty() {
+        first.extend_from_slice(end.as_bytes());
+        return Ok(json(Body::from(first)));
+    }
+    let rest = stream::try_unfold(Some(files), move |files| next_part(files, end.clone()));
+    let first = stream::once(async move { Ok(Bytes::from(first)) });
+    Ok(json(Body::from_stream(stream::StreamExt::chain(
+        first, rest,
+    ))))
+}
+
+async fn next_part(
+    files: Option<Files>,
+    end: String,
+) -> engine::Result<Option<(Bytes, Option<Files>)>> {
+    let Some(mut files) = files else {
+        return Ok(None);
+    };
+    if files.range.is_empty() {
+        return Ok(Some((end.into(), None)));
+    }
+    let mut part = Vec::new();
+    if let Err(error) = files.write_batch(&mut part).await {
+        tracing::error!(%error, "report breaks off");
+        return Err(error);
+    }
+    Ok(Some((part.into(), Some(files))))
+}
+
+fn json(body: Body) -> Response {
+    let mut answer = Response::new(body);
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// The files that are still to be written.
+struct Files {
+    folds: Folds,
+    report: Report,
+    range: Range<usize>,
+    lines: Lines,
+    comma: bool,
+}
+
+impl Files {
+    async fn write_batch(&mut self, out: &mut Vec<u8>) -> engine::Result<()> {
+        let batch = self.next_batch();
+        let mut lines = self.read_lines(batch.clone()).await?.into_iter();
+        for at in batch {
+            if std::mem::replace(&mut self.comma, true) {
+                out.push(b',');
+            }
+            let line_coverage = match (self.lines, self.report.entry(at)) {
+                (Lines::Hidden, _) => None,
+                (Lines::Shown, None) => Some(LineCoverage(FileCoverage::default())),
+                (Lines::Shown, Some(_)) => lines.next().map(LineCoverage),
+            };
+            let file = FileBody {
+                name: self.report.listed.files[at].path.to_string(),
+                totals: self.report.file_totals(at).into(),
+                line_coverage,
+            };
+            serde_json::to_writer(&mut *out, &file)
+                .map_err(|e| engine::Error::invalid("answer", e))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next files, up to the limits of a batch.
+    fn next_batch(&mut self) -> Range<usize> {
+        let start = self.range.start;
+        let mut lines = 0;
+        let within = |at: &usize| {
+            lines += self.report.file_totals(*at).lines;
+            *at == start || (at - start < BATCH_FILES && lines <= BATCH_LINES)
+        };
+        let end = start + self.range.clone().take_while(within).count();
+        self.range.start = end;
+        start..end
+    }
+
+    /// The lines of those files of the batch that are counted.
+    async fn read_lines(&self, batch: Range<usize>) -> engine::Result<Vec<FileCoverage>> {
+        if self.lines == Lines::Hidden {
+            return Ok(Vec::new());
+        }
+        let entries: Vec<_> = batch
+            .filter_map(|at| self.report.entry(at).cloned())
+            .collect();
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.folds.files(&self.report.packs, entries).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_what_clients_know() {
+        let codes = [
+            Coverage::Hits(7),
+            Coverage::Hits(0),
+            Coverage::Partial,
+            Coverage::Arms { taken: 1, total: 2 },
+            Coverage::Arms { taken: 2, total: 2 },
+            Coverage::Ignored,
+            Coverage::Null,
+        ]
+        .map(code);
+        assert_eq!(
+            codes,
+            [Some(0), Some(1), Some(2), Some(2), Some(0), Some(-1), None]
+        );
+    }
+}

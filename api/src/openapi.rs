@@ -1,0 +1,50 @@
+//! The REST API described as OpenAPI, derived from the handlers and their shapes.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::handlers::{branches, commits, journal, reports, repos};
+
+/// The whole description.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Hitline API",
+        description = "Reads of coverage. Public repositories need no token; a wrong one is refused."
+    ),
+    servers((url = "/api/v2")),
+    paths(
+        repos::list_owners,
+        repos::get_owner,
+        repos::list_repos,
+        repos::get_repo,
+        branches::list_branches,
+        branches::get_branch,
+        commits::list_commits,
+        commits::get_commit,
+        commits::list_uploads,
+        journal::list_steps,
+        reports::get_totals,
+        reports::get_report,
+        reports::get_tree,
+        reports::get_file,
+    ),
+    security((), ("bearer" = [])),
+    modifiers(&Bearer)
+)]
+struct Api;
+
+/// Adds how callers say who they are.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", scheme);
+    }
+}
