@@ -8,6 +8,7 @@ mod tree;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use regex::Regex;
 
@@ -101,14 +102,10 @@ impl FilePaths<'_> {
 
     /// Like [`FilePaths::fix`], then below each of `bases`. A file asks with the same bases always.
     pub fn fix_below(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
-        if let Some(seen) = self.seen.borrow().get(path) {
-            return Ok(seen.clone());
+        match self.seen.borrow_mut().entry(path.to_owned()) {
+            Entry::Occupied(seen) => Ok(seen.get().clone()),
+            Entry::Vacant(free) => Ok(free.insert(self.find(path, bases)?).clone()),
         }
-        let fixed = self.find(path, bases)?;
-        self.seen
-            .borrow_mut()
-            .insert(path.to_owned(), fixed.clone());
-        Ok(fixed)
     }
 
     /// How many paths were asked for, and those of them that match no file, sorted.

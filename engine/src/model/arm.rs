@@ -44,6 +44,16 @@ impl ArmId {
         ArmId::parse(&format!("{block}:{branch}"))
     }
 
+    /// The id of arm `block:branch`, whose name is the first `length` bytes, 1..=8, with something
+    /// else than a colon at `colon`. What stands behind does not matter.
+    #[inline]
+    pub fn from_pair(name: &[u8; 8], colon: usize, length: usize) -> ArmId {
+        debug_assert!(colon < length && length <= name.len());
+        let kept = u64::from_le_bytes(*name) & (u64::MAX >> (64 - 8 * length));
+        let name = kept & !(0xff << (8 * colon)) | u64::from(b':') << (8 * colon);
+        ArmId((u128::from(name) | (length as u128) << (8 * INLINE_BYTES)).to_le_bytes())
+    }
+
     /// The 16 bytes that a pack stores.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
@@ -86,6 +96,15 @@ mod tests {
         }
         assert_eq!(ArmId::pair(0, 1), ArmId::parse("0:1"));
         assert_eq!(ArmId::pair(12, 3), ArmId::parse("12:3"));
+        assert_eq!(
+            ArmId::from_pair(
+                b"12,3,1
+.",
+                2,
+                4
+            ),
+            ArmId::parse("12:3")
+        );
     }
 
     #[test]

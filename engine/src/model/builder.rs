@@ -12,6 +12,8 @@ pub struct FileBuilder {
     sorted: FileCoverage,
     /// The last line of `sorted`.
     last: u32,
+    /// The row of `sorted` behind the last that is not plain.
+    plain_from: usize,
     /// Rows that came late, in the order of their coming, and whether each replaces.
     late: FileCoverage,
     replaces: Vec<bool>,
@@ -21,6 +23,14 @@ impl FileBuilder {
     /// An empty file.
     pub fn new() -> FileBuilder {
         FileBuilder::default()
+    }
+
+    /// An empty file with room for so many lines.
+    pub fn with_capacity(lines: usize) -> FileBuilder {
+        FileBuilder {
+            sorted: FileCoverage::with_capacity(lines),
+            ..FileBuilder::default()
+        }
     }
 
     /// Whether nothing was said yet.
@@ -38,6 +48,24 @@ impl FileBuilder {
         } else {
             self.late.push_plain(line, hits);
             self.replaces.push(false);
+        }
+    }
+
+    /// Appends plain lines with their hit counts, which are as many.
+    pub fn plain(&mut self, lines: &[u32], hits: &[u64]) {
+        debug_assert_eq!(lines.len(), hits.len());
+        let ascends = lines
+            .windows(2)
+            .fold(true, |ascends, pair| ascends & (pair[0] < pair[1]));
+        match (lines.first(), lines.last()) {
+            (Some(&first), Some(&last)) if ascends && first > self.last => {
+                self.last = last;
+                self.sorted.push_plain_run(lines, hits);
+            }
+            _ => lines
+                .iter()
+                .zip(hits)
+                .for_each(|(&line, &hits)| self.hits(line, hits)),
         }
     }
 
@@ -79,10 +107,25 @@ impl FileBuilder {
         if line > self.last {
             self.last = line;
             self.sorted.push(line, evidence);
+            self.plain_from = self.sorted.len();
+        } else if replaces && self.late.is_empty() && self.find_plain(line) {
+            self.sorted.replace_plain(self.plain_from, evidence);
+            self.plain_from += 1;
         } else {
             self.late.push_unordered(line, evidence);
             self.replaces.push(replaces);
         }
+    }
+
+    /// Whether a line stands among the plain rows at the end. Moves on to it, so that lines that are
+    /// asked for in ascending order are found in linear time.
+    fn find_plain(&mut self, line: u32) -> bool {
+        let rest = &self.sorted.lines[self.plain_from..];
+        if rest.first().is_none_or(|&first| first > line) {
+            return false;
+        }
+        self.plain_from += rest.iter().take_while(|&&before| before < line).count();
+        self.sorted.lines.get(self.plain_from) == Some(&line)
     }
 
     /// The file. Linear when lines came in order; late lines are sorted.

@@ -72,6 +72,21 @@ impl FileCoverage {
     }
 
     pub(super) fn push_unordered(&mut self, line: u32, evidence: &Evidence<'_>) {
+        let marks = self.push_sparse(evidence);
+        self.lines.push(line);
+        self.hits.push(evidence.hits.unwrap_or(0));
+        self.marks.push(marks);
+    }
+
+    /// Replaces a plain row behind which all rows are plain.
+    pub(super) fn replace_plain(&mut self, row: usize, evidence: &Evidence<'_>) {
+        debug_assert_eq!(self.marks[row], PLAIN);
+        self.marks[row] = self.push_sparse(evidence);
+        self.hits[row] = evidence.hits.unwrap_or(0);
+    }
+
+    /// Adds what few rows have behind the last row that has it; gives the marks of the row.
+    fn push_sparse(&mut self, evidence: &Evidence<'_>) -> u8 {
         let mut marks = evidence.kind as u8;
         if evidence.hits.is_some() {
             marks |= HITS;
@@ -90,15 +105,20 @@ impl FileCoverage {
             marks |= COMPLEXITY;
             self.complexity.push(complexity);
         }
-        self.lines.push(line);
-        self.hits.push(evidence.hits.unwrap_or(0));
-        self.marks.push(marks);
+        marks
     }
 
+    #[inline]
     pub(super) fn push_plain(&mut self, line: u32, hits: u64) {
         self.lines.push(line);
         self.hits.push(hits);
         self.marks.push(PLAIN);
+    }
+
+    pub(super) fn push_plain_run(&mut self, lines: &[u32], hits: &[u64]) {
+        self.lines.extend_from_slice(lines);
+        self.hits.extend_from_slice(hits);
+        self.marks.resize(self.lines.len(), PLAIN);
     }
 
     fn push_arms(&mut self, arms: Arms<'_>) {
@@ -116,26 +136,21 @@ impl FileCoverage {
     /// Counts the file; `files` and `sessions` stay 0. One pass over the columns.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        let mut arms = self.arms_rows();
-        for (&marks, &hits) in self.marks.iter().zip(&self.hits) {
-            if marks == PLAIN {
-                totals.lines += 1;
-                totals.hits += u64::from(hits > 0);
-                totals.misses += u64::from(hits == 0);
-            } else {
-                let row = arms.evidence(marks, hits);
-                totals.add(row.kind, row.coverage());
-            }
+        let mut others = self.rows();
+        let (marks, last_marks) = self.marks.as_chunks();
+        let (hits, last_hits) = self.hits.as_chunks();
+        for (marks, hits) in marks.iter().zip(hits) {
+            totals += count_eight(marks, hits, &mut others);
+        }
+        for (&marks, &hits) in last_marks.iter().zip(last_hits) {
+            let row = others.evidence(marks, hits);
+            totals.add(row.kind, row.coverage());
         }
         for complexity in &self.complexity {
             totals.complexity += u64::from(complexity.covered);
             totals.complexity_total += u64::from(complexity.total.unwrap_or(0));
         }
         totals
-    }
-
-    fn arms_rows(&self) -> Rows<'_> {
-        self.rows()
     }
 
     /// Joins two uploads' evidence of a file. Commutative, associative, idempotent.
@@ -251,7 +266,7 @@ impl FileCoverage {
         self.push(line, &evidence);
     }
 
-    fn with_capacity(rows: usize) -> FileCoverage {
+    pub(super) fn with_capacity(rows: usize) -> FileCoverage {
         FileCoverage {
             lines: Vec::with_capacity(rows),
             hits: Vec::with_capacity(rows),
@@ -270,11 +285,42 @@ impl FileCoverage {
     }
 }
 
+/// Counts eight rows, the plain ones without a branch for each; `others` gives what the rest has in
+/// sparse columns.
+#[inline]
+fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>) -> Totals {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7f * ONES;
+    let sum = |ones: u64| ones.wrapping_mul(ONES) >> 56;
+    let odd = u64::from_le_bytes(*marks) ^ (PLAIN as u64 * ONES);
+    let mut rest = ((odd & LOW) + LOW | odd) & !LOW;
+    let plain = (!rest >> 7) & ONES;
+    let mut hit = 0;
+    for (row, &hits) in hits.iter().enumerate() {
+        hit |= u64::from(hits > 0) << (8 * row);
+    }
+    let mut totals = Totals {
+        lines: sum(plain),
+        hits: sum(plain & hit),
+        misses: sum(plain & !hit),
+        ..Totals::default()
+    };
+    while rest != 0 {
+        let at = (rest.trailing_zeros() / 8) as usize;
+        rest &= rest - 1;
+        let row = others.evidence(marks[at], hits[at]);
+        totals.add(row.kind, row.coverage());
+    }
+    totals
+}
+
 /// The missed arms of one session, where the report names them. A fully taken branch of a lone
 /// report names none, which is not the same as the empty list that a merge leaves.
 fn session_missed<'a>(evidence: &Evidence<'a>) -> Option<&'a [ArmId]> {
     let arms = evidence.arms?;
-    arms.missed.ids().filter(|ids| !ids.is_empty() || arms.mixed)
+    arms.missed
+        .ids()
+        .filter(|ids| !ids.is_empty() || arms.mixed)
 }
 
 fn join_marks(a: u8, b: u8) -> u8 {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use engine::model::FileBuilder;
+use engine::model::{FileBuilder, FileCoverage};
 use memchr::memchr2;
 
 use super::number::digits;
@@ -47,7 +47,7 @@ pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attem
 /// What was read of a document.
 struct Document {
     /// The files; what one lacks counts only once the document is known to be coverage.py's.
-    files: Vec<(String, Result<Lines>)>,
+    files: Vec<(String, Result<File>)>,
     /// Whether a key was seen that may mean another format.
     maybe_other: bool,
 }
@@ -56,7 +56,7 @@ impl Document {
     fn add(self, context: &mut Context<'_>) -> Result<()> {
         self.files
             .into_iter()
-            .try_for_each(|(name, lines)| add_file(&name, lines?, context))
+            .try_for_each(|(name, file)| add_file(&name, file?, context))
     }
 }
 
@@ -67,6 +67,8 @@ fn read(content: &[u8]) -> Result<Option<Document>> {
             at: 0,
         },
         files: Vec::new(),
+        executed: Lines::default(),
+        missing: Lines::default(),
     };
     match reader.document() {
         Ok(keys) => Ok((keys.files && keys.contexts).then_some(Document {
@@ -88,46 +90,64 @@ struct Keys {
     file: bool,
 }
 
-/// Line numbers that ran, and that did not.
-struct Lines {
-    executed: Vec<i64>,
-    missing: Vec<i64>,
+/// The lines of one file.
+struct File {
+    lines: FileCoverage,
+    /// Whether a line was left out because of [`MAX_LINE`].
+    cut: bool,
 }
 
-fn add_file(name: &str, mut lines: Lines, context: &mut Context<'_>) -> Result<()> {
+/// Line numbers of one list, sorted. A list of the next file takes its place in memory.
+#[derive(Default)]
+struct Lines {
+    numbers: Vec<u32>,
+    cut: bool,
+}
+
+impl Lines {
+    /// Adds a number of the report. Codecov skips what is below 1.
+    #[inline]
+    fn push(&mut self, number: u64) {
+        if number <= u64::from(MAX_LINE) {
+            if number > 0 {
+                self.numbers.push(number as u32);
+            }
+        } else {
+            self.cut = true;
+        }
+    }
+}
+
+/// Lines that ran and lines that did not, both sorted. One that is in both ran.
+fn merge(executed: &Lines, missing: &Lines) -> File {
+    let mut file = FileBuilder::with_capacity(executed.numbers.len() + missing.numbers.len());
+    let mut missing_lines = missing.numbers.iter().copied().peekable();
+    for &line in &executed.numbers {
+        while let Some(missed) = missing_lines.next_if(|&missed| missed < line) {
+            file.hits(missed, 0);
+        }
+        file.hits(line, 1);
+    }
+    missing_lines.for_each(|line| file.hits(line, 0));
+    File {
+        lines: file.finish(),
+        cut: executed.cut | missing.cut,
+    }
+}
+
+fn add_file(name: &str, file: File, context: &mut Context<'_>) -> Result<()> {
     let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
         return Ok(());
     };
-    for list in [&mut lines.executed, &mut lines.missing] {
-        if !list.is_sorted() {
-            list.sort_unstable();
-        }
-    }
-    let ignored = context.ignored.get(&path);
-    let mut file = FileBuilder::new();
-    let mut too_large = false;
-    let mut missing = lines.missing.iter().copied().peekable();
-    let mut push = |line: i64, hits: u64| {
-        let Some(line) = u32::try_from(line).ok().filter(|&line| line > 0) else {
-            return;
-        };
-        too_large |= line > MAX_LINE;
-        if line <= MAX_LINE && !ignored.is_some_and(|lines| lines.contains(line)) {
-            file.hits(line, hits);
-        }
-    };
-    for line in lines.executed {
-        while let Some(missed) = missing.next_if(|&missed| missed < line) {
-            push(missed, 0);
-        }
-        push(line, 1);
-    }
-    missing.for_each(|line| push(line, 0));
-    if too_large {
+    if file.cut {
         let message = format!("{path}: lines beyond {MAX_LINE} are left out");
         context.problem(None, ProblemCode::LineTooLarge, message);
     }
-    context.found.add(path, file.finish());
+    let lines = match context.ignored.get(&path) {
+        Some(ignored) => file.lines.filter(|line| !ignored.contains(line)),
+        None => file.lines,
+    };
+    context.found.add(path, lines);
     Ok(())
 }
 
@@ -141,7 +161,9 @@ enum Stop {
 
 struct Reader<'a> {
     cursor: Cursor<'a>,
-    files: Vec<(String, Result<Lines>)>,
+    files: Vec<(String, Result<File>)>,
+    executed: Lines,
+    missing: Lines,
 }
 
 impl Reader<'_> {
@@ -210,31 +232,35 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn file(&mut self, name: &str) -> Step<Result<Lines>> {
-        let (mut executed, mut missing) = (None, None);
+    fn file(&mut self, name: &str) -> Step<Result<File>> {
+        let (mut executed, mut missing) = (List::Absent, List::Absent);
         self.cursor.expect(b'{')?;
         let mut first = true;
         while let Some(key) = self.cursor.key(&mut first)? {
             match &*key {
-                "executed_lines" => executed = Some(self.cursor.line_numbers()?),
-                "missing_lines" => missing = Some(self.cursor.line_numbers()?),
+                "executed_lines" => executed = self.cursor.line_numbers(&mut self.executed)?,
+                "missing_lines" => missing = self.cursor.line_numbers(&mut self.missing)?,
                 _ => self.cursor.skip_value(2)?,
             }
         }
-        let lines = |list: Option<Option<Vec<i64>>>, key: &str| match list {
-            Some(Some(list)) => Ok(list),
-            Some(None) => Err(Failure::fails(format!(
+        let check = |list: List, key: &str| match list {
+            List::Read => Ok(()),
+            List::Other => Err(Failure::fails(format!(
                 "coverage.py: {key} of {name} is no list of lines"
             ))),
-            None => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
+            List::Absent => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
         };
-        Ok(lines(executed, "executed_lines").and_then(|executed| {
-            Ok(Lines {
-                executed,
-                missing: lines(missing, "missing_lines")?,
-            })
-        }))
+        let both = check(executed, "executed_lines").and(check(missing, "missing_lines"));
+        Ok(both.map(|()| merge(&self.executed, &self.missing)))
     }
+}
+
+/// What stands where a list of lines should.
+#[derive(Clone, Copy)]
+enum List {
+    Absent,
+    Read,
+    Other,
 }
 
 /// A place in a JSON document.
@@ -321,53 +347,82 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A list of integers; `None` when something else stands there.
-    fn line_numbers(&mut self) -> Step<Option<Vec<i64>>> {
+    /// A list of integers, to `lines`.
+    fn line_numbers(&mut self, lines: &mut Lines) -> Step<List> {
         let start = self.at;
-        if self.peek()? == b'[' {
-            if let Some(numbers) = self.integers()? {
-                return Ok(Some(numbers));
+        lines.numbers.clear();
+        lines.cut = false;
+        if self.peek()? == b'[' && self.integers(lines)? {
+            if !lines.numbers.is_sorted() {
+                lines.numbers.sort_unstable();
             }
+            return Ok(List::Read);
         }
         self.at = start;
         self.skip_value(2)?;
-        Ok(None)
+        Ok(List::Other)
     }
 
-    fn integers(&mut self) -> Step<Option<Vec<i64>>> {
+    /// Whether all values of the list at the cursor are integers.
+    fn integers(&mut self, lines: &mut Lines) -> Step<bool> {
         self.expect(b'[')?;
-        let mut numbers = Vec::new();
         if self.peek()? == b']' {
             self.at += 1;
-            return Ok(Some(numbers));
+            return Ok(true);
         }
         loop {
-            let negative = self.peek()? == b'-';
-            self.at += usize::from(negative);
             let (value, length) = digits(&self.bytes[self.at..]);
-            if length == 0 {
-                return Ok(None);
+            if length > 0 {
+                lines.push(value);
+            } else {
+                let is_negative = self.peek()? == b'-';
+                self.at += usize::from(is_negative);
+                let (value, length) = digits(&self.bytes[self.at..]);
+                if length == 0 {
+                    return Ok(false);
+                }
+                if !is_negative {
+                    lines.push(value);
+                }
+                self.at += length;
             }
             self.at += length;
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            numbers.push(if negative { -value } else { value });
             // `, ` is what Python writes.
             match &self.bytes[self.at..] {
                 [b',', b' ', ..] => self.at += 2,
                 [b']', ..] => {
                     self.at += 1;
-                    return Ok(Some(numbers));
+                    return Ok(true);
                 }
                 _ => match self.peek()? {
                     b',' => self.at += 1,
                     b']' => {
                         self.at += 1;
-                        return Ok(Some(numbers));
+                        return Ok(true);
                     }
-                    _ => return Ok(None),
+                    _ => return Ok(false),
                 },
             }
         }
+    }
+
+    /// Skips a list of numbers and of such lists, if there is nothing else in it. Does not look at
+    /// where its commas stand: what a number or a comma too many could be is no other format's.
+    fn skip_number_lists(&mut self) -> bool {
+        let mut depth = 0_usize;
+        for (at, &byte) in self.bytes[self.at..].iter().enumerate() {
+            match byte {
+                b'0'..=b'9' | b',' | b' ' | b'-' => {}
+                b'[' => depth += 1,
+                b']' if depth == 1 => {
+                    self.at += at + 1;
+                    return true;
+                }
+                b']' => depth -= 1,
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Skips a value, checking that it is one.
@@ -393,6 +448,7 @@ impl<'a> Cursor<'a> {
                     self.skip_value(depth + 1)?;
                 }
             }
+            b'[' if self.skip_number_lists() => Ok(()),
             b'[' => {
                 self.at += 1;
                 let mut first = true;

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use engine::model::{Coverage, FileBuilder, Kind, State};
 use memchr::memchr;
 
-use super::number::digits;
+use super::number::Window;
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, ProblemCode, Result};
 
@@ -102,22 +102,25 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
 /// `sl.sc,el.ec statements hits` with single blanks, its line break included.
 #[inline]
 fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
-    let mut at = 0;
-    let mut number = |end: u8| {
-        let (value, length) = digits(text.get(at..)?);
-        at += length + 1;
-        (length > 0 && text.get(at - 1) == Some(&end)).then_some(value)
-    };
-    let start_line = number(b'.')?;
-    let start_column = number(b',')?;
-    let end_line = number(b'.')?;
-    let end_column = number(b' ')?;
-    number(b' ')?;
-    let hits = number(b'\n')?;
-    Some((
-        region(start_line, start_column, end_line, end_column, hits),
-        at,
-    ))
+    let mut window = Window::<4>::new(text)?;
+    let ends = [(); 6].map(|()| window.next_other());
+    let starts = [
+        0,
+        ends[0] + 1,
+        ends[1] + 1,
+        ends[2] + 1,
+        ends[3] + 1,
+        ends[4] + 1,
+    ];
+    let number = |i: usize| window.number(starts[i], ends[i]);
+    let is_plain = ends.map(|end| window.byte(end)) == *b".,.  \n"
+        && (0..6).all(|i| (1..=8).contains(&(ends[i] - starts[i])));
+    is_plain.then(|| {
+        (
+            region(number(0), number(1), number(2), number(3), number(5)),
+            ends[5] + 1,
+        )
+    })
 }
 
 fn any_region(text: &[u8]) -> Option<Region> {

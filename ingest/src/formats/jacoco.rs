@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
+use memchr::memchr;
 
 use super::number::{count, digits, integer};
 use super::{Context, MAX_LINE};
@@ -17,6 +18,9 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     loop {
         if let Some(source) = &mut reader.source {
             source.take_plain_lines(&mut scanner);
+        }
+        if reader.method.is_none() {
+            skip_counters(&mut scanner);
         }
         let Some(markup) = scanner.next() else { break };
         match markup {
@@ -79,8 +83,8 @@ struct Reader {
     prefix: String,
     knows_date: bool,
     package: String,
-    /// Complexity of the package's methods, by class name, then by line.
-    complexity: HashMap<String, HashMap<u32, Complexity>>,
+    /// Complexity of the package's methods by line, in their order, by class name.
+    complexity: HashMap<String, Vec<(u32, Complexity)>>,
     /// The class that is open, unless it is a nested one.
     class: Option<String>,
     /// The line of the method that is open and whose complexity is not known yet.
@@ -92,7 +96,12 @@ struct Reader {
 struct Source {
     path: String,
     lines: FileBuilder,
-    complexity: HashMap<u32, Complexity>,
+    /// Complexity of methods, sorted by line, each line once.
+    complexity: Vec<(u32, Complexity)>,
+    /// Methods before this one start before the last plain line.
+    method: usize,
+    /// The last plain line.
+    last: u32,
     /// Whether every line may be taken as it comes.
     is_plain: bool,
 }
@@ -105,9 +114,18 @@ impl Source {
             return;
         }
         while let Some((line, hits, length)) = plain_line(scanner.rest()) {
-            if !self.complexity.is_empty() && self.complexity.contains_key(&line) {
+            while self
+                .complexity
+                .get(self.method)
+                .is_some_and(|method| method.0 < line)
+            {
+                self.method += 1;
+            }
+            let method = self.complexity.get(self.method);
+            if line <= self.last || method.is_some_and(|method| method.0 == line) {
                 return;
             }
+            self.last = line;
             self.lines.hits(line, hits);
             scanner.advance(length);
         }
@@ -156,7 +174,7 @@ impl Reader {
         self.complexity
             .entry(class.clone())
             .or_default()
-            .insert(line, complexity);
+            .push((line, complexity));
         Ok(())
     }
 
@@ -168,11 +186,16 @@ impl Reader {
         };
         let class = path.split('.').next().unwrap_or_default();
         let is_plain = context.ignored.get(&fixed).is_none();
-        let complexity = self.complexity.get(class).cloned().unwrap_or_default();
+        let mut complexity = self.complexity.get(class).cloned().unwrap_or_default();
+        complexity.reverse();
+        complexity.sort_by_key(|method| method.0); // stable: the last of a line comes first now
+        complexity.dedup_by_key(|method| method.0);
         self.source = Some(Source {
             path: fixed,
             lines: FileBuilder::new(),
             complexity,
+            method: 0,
+            last: 0,
             is_plain,
         });
         Ok(())
@@ -258,7 +281,10 @@ impl Reader {
                 }
             }
         }
-        let complexity = source.complexity.get(&line).copied();
+        let method = source
+            .complexity
+            .binary_search_by_key(&line, |method| method.0);
+        let complexity = method.ok().map(|at| source.complexity[at].1);
         if complexity.is_some() {
             kind = Kind::Method;
         }
@@ -275,6 +301,18 @@ impl Reader {
     fn finish_source(&mut self, context: &mut Context<'_>) {
         if let Some(source) = self.source.take() {
             context.found.add(source.path, source.lines.finish());
+        }
+    }
+}
+
+/// Skips the run of counters at the scanner: those of a method whose complexity is known, and of
+/// what has none.
+#[inline]
+fn skip_counters(scanner: &mut Scanner<'_>) {
+    while scanner.rest().starts_with(b"<counter type=\"") {
+        match memchr(b'>', scanner.rest()) {
+            Some(end) if scanner.rest()[..end].ends_with(b"\"/") => scanner.advance(end + 1),
+            _ => return,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! LCOV tracefiles. Source: geninfo(1), "TRACEFILE FORMAT".
 
-use engine::model::{ArmId, Coverage, FileBuilder, Kind};
+use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
 use memchr::{memchr, memmem};
 
 use super::Context;
-use super::number::{count, digits, integer, truncated};
+use super::number::{Window, count, digits, integer, truncated};
 use crate::error::{Failure, Result};
 
 const END: &[u8] = b"end_of_record";
@@ -15,7 +15,7 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut at = 0;
     while at < content.len() {
         if record.path.is_some() {
-            at += record.take_plain_lines(&content[at..]);
+            at += record.take_plain(&content[at..]);
         }
         let rest = &content[at..];
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
@@ -54,7 +54,9 @@ struct Record {
     javascript: bool,
     cpp: bool,
     typescript: bool,
-    plain: Vec<(u32, u64)>,
+    lines: Vec<u32>,
+    /// Hits of `lines`.
+    hits: Vec<u64>,
     arms: Vec<Arm>,
     functions: Vec<u32>,
     /// Lines whose arms are an artefact of the compiler.
@@ -76,21 +78,47 @@ impl Record {
     }
 
     fn clear_lines(&mut self) {
-        self.plain.clear();
+        self.lines.clear();
+        self.hits.clear();
         self.arms.clear();
         self.functions.clear();
         self.mangled.clear();
     }
 
-    /// Takes the run of ordinary `DA:line,hits` at the start; gives how many bytes it took.
-    #[inline]
-    fn take_plain_lines(&mut self, text: &[u8]) -> usize {
+    /// Takes the run of ordinary lines at the start; gives how many bytes it took.
+    fn take_plain(&mut self, text: &[u8]) -> usize {
         let mut at = 0;
-        while let Some((line, hits, length)) = plain_line(&text[at..]) {
-            self.plain.push((line, hits));
-            at += length;
+        loop {
+            let rest = &text[at..];
+            if let Some((line, hits, length)) = plain_line(rest) {
+                self.lines.push(line);
+                self.hits.push(hits);
+                at += length;
+            } else if self.javascript {
+                return at;
+            } else if let Some((arm, length)) = plain_arm(rest) {
+                self.push_arm(arm);
+                at += length;
+            } else if let Some(rest) = rest.strip_prefix(b"FNDA:") {
+                let Some(length) = memchr(b'\n', rest) else {
+                    return at;
+                };
+                at += b"FNDA:".len() + length + 1;
+            } else if let Some(rest) = rest.strip_prefix(b"FN:") {
+                let (line, length) = digits(rest);
+                let name = &rest[length..];
+                let Some(end) = memchr(b'\n', name) else {
+                    return at;
+                };
+                if !(1..8).contains(&length) || name[0] != b',' {
+                    return at;
+                }
+                self.push_function(line as u32, &name[1..]);
+                at += b"FN:".len() + length + end + 1;
+            } else {
+                return at;
+            }
         }
-        at
     }
 
     fn read(&mut self, line: &[u8], context: &mut Context<'_>) -> Result<Next> {
@@ -104,7 +132,7 @@ impl Record {
             _ if self.path.is_none() => return Ok(Next::Record),
             b"DA" => self.data(value, context)?,
             b"FN" if !self.javascript => self.function(value),
-            b"BRDA" if !self.javascript => self.arm(value)?,
+            b"BRDA" if !self.javascript => self.arm(value, context)?,
             _ => {}
         }
         Ok(Next::Line)
@@ -159,7 +187,8 @@ impl Record {
         if too_large {
             context.count_too_large(&path, line);
         }
-        self.plain.push((line, hits));
+        self.lines.push(line);
+        self.hits.push(hits);
         Ok(())
     }
 
@@ -171,6 +200,10 @@ impl Record {
         let Some(line) = line.and_then(|line| u32::try_from(line).ok()) else {
             return;
         };
+        self.push_function(line, name);
+    }
+
+    fn push_function(&mut self, line: u32, name: &[u8]) {
         if self.cpp && (name.starts_with(b"_Z") || name.starts_with(b"_G")) {
             self.mangled.push(line);
         } else {
@@ -178,76 +211,76 @@ impl Record {
         }
     }
 
-    fn arm(&mut self, value: &[u8]) -> Result<()> {
-        let Some((line, taken, id)) = plain_arm(value).or_else(|| any_arm(value)) else {
+    /// A `BRDA` line of any form.
+    fn arm(&mut self, value: &[u8], context: &mut Context<'_>) -> Result<()> {
+        let Some((line, taken, id)) = any_arm(value) else {
             return Ok(());
         };
-        if line == 0 || (line == 1 && self.typescript) {
-            return Ok(());
-        }
-        let Some(line) = u32::try_from(line)
-            .ok()
-            .filter(|&line| line <= super::MAX_LINE)
-        else {
-            let path = self.path.as_deref().unwrap_or_default();
+        let path = self.path.as_deref().unwrap_or_default();
+        if line < 0 {
             return Err(Failure::fails(format!(
                 "lcov: BRDA:{line} of {path} is no line"
             )));
-        };
-        self.arms.push(Arm { line, taken, id });
+        }
+        if let Some(line) = context.checked_line(line, path) {
+            self.push_arm(Arm { line, taken, id });
+        }
         Ok(())
+    }
+
+    #[inline]
+    fn push_arm(&mut self, arm: Arm) {
+        if arm.line > 1 || (arm.line == 1 && !self.typescript) {
+            self.arms.push(arm);
+        }
     }
 
     /// Adds the file to what was found, and makes ready for the next.
     fn finish(&mut self, context: &mut Context<'_>) {
         if let Some(path) = self.path.take() {
-            let mut file = FileBuilder::new();
-            self.build(&path, &mut file, context);
-            context.found.add(path, file.finish());
+            let file = self.build(&path, context);
+            context.found.add(path, file);
         }
         self.clear_lines();
     }
 
-    fn build(&mut self, path: &str, file: &mut FileBuilder, context: &Context<'_>) {
-        let ignored = context.ignored.get(path);
-        if ignored.is_some() || !self.plain.is_sorted_by_key(|row| row.0) {
-            self.plain.sort_by_key(|row| row.0);
-            self.plain
-                .retain(|row| !ignored.is_some_and(|lines| lines.contains(row.0)));
-            self.arms
-                .retain(|arm| !ignored.is_some_and(|lines| lines.contains(arm.line)));
+    fn build(&mut self, path: &str, context: &Context<'_>) -> FileCoverage {
+        if let Some(ignored) = context.ignored.get(path) {
+            let kept = self
+                .lines
+                .iter()
+                .zip(&self.hits)
+                .filter(|row| !ignored.contains(*row.0));
+            (self.lines, self.hits) = kept.unzip();
+            self.arms.retain(|arm| !ignored.contains(arm.line));
         }
         if !self.mangled.is_empty() {
             self.mangled.sort_unstable();
             self.arms
                 .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
         }
-        self.functions.sort_unstable();
+        let mut file = FileBuilder::new();
+        file.plain(&self.lines, &self.hits);
         if !self.arms.is_sorted_by_key(|arm| arm.line) {
             self.arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
         }
-        let mut plain = self.plain.iter().copied();
-        let mut next = plain.next();
+        self.functions.sort_unstable();
+        let mut functions = &self.functions[..];
         for arms in self.arms.chunk_by(|a, b| a.line == b.line) {
             let line = arms[0].line;
-            while let Some((before, hits)) = next.filter(|row| row.0 <= line) {
-                if before < line {
-                    file.hits(before, hits);
-                }
-                next = plain.next();
+            while functions.first().is_some_and(|&function| function < line) {
+                functions = &functions[1..];
             }
-            let method = self.functions.binary_search(&line).is_ok();
-            let kind = if method { Kind::Method } else { Kind::Branch };
-            let (coverage, missed) = branch(
-                arms,
-                &mut self.missed,
-                context.parsers.lcov_partials_as_hits,
-            );
-            file.append(line, kind, coverage, missed, None);
+            let kind = if functions.first() == Some(&line) {
+                Kind::Method
+            } else {
+                Kind::Branch
+            };
+            let partials_as_hits = context.parsers.lcov_partials_as_hits;
+            let (coverage, missed) = branch(arms, &mut self.missed, partials_as_hits);
+            file.assign(line, kind, coverage, missed, None);
         }
-        for (line, hits) in next.into_iter().chain(plain) {
-            file.hits(line, hits);
-        }
+        file.finish()
     }
 }
 
@@ -280,43 +313,50 @@ fn branch<'a>(
 /// `DA:line,hits` with nothing odd about it, its line break included: (line, hits, bytes).
 #[inline]
 fn plain_line(text: &[u8]) -> Option<(u32, u64, usize)> {
-    let rest = text.strip_prefix(b"DA:")?;
-    if rest.first() == Some(&b'0') {
-        return None;
-    }
-    let (line, a) = digits(rest);
-    if a == 0 || a > 7 || rest.get(a) != Some(&b',') {
-        return None;
-    }
-    let hits_text = &rest[a + 1..];
-    let (hits, b) = digits(hits_text);
-    if b == 0 || b > 18 || hits_text.get(b) != Some(&b'\n') || line > u64::from(super::MAX_LINE) {
-        return None;
-    }
-    Some((line as u32, hits, a + b + 5))
+    let mut window = Window::<2>::new(text.strip_prefix(b"DA:")?)?;
+    let (comma, end) = (window.next_other(), window.next_other());
+    let is_plain = window.byte(comma) == b','
+        && window.byte(end) == b'\n'
+        && window.byte(0) != b'0'
+        && (1..8).contains(&comma)
+        && (2..10).contains(&(end - comma));
+    is_plain.then(|| {
+        (
+            window.number(0, comma) as u32,
+            window.number(comma + 1, end),
+            end + 4,
+        )
+    })
 }
 
-/// `line,block,branch,taken` of small numbers.
+/// `BRDA:line,block,branch,taken` of small numbers, its line break included: (arm, bytes).
 #[inline]
-fn plain_arm(value: &[u8]) -> Option<(i64, bool, ArmId)> {
-    let (line, a) = digits(value);
-    if a == 0 || a > 9 {
+fn plain_arm(text: &[u8]) -> Option<(Arm, usize)> {
+    let text = text.strip_prefix(b"BRDA:")?;
+    let mut window = Window::<3>::new(text)?;
+    let [a, b, c, mut end] = [(); 4].map(|()| window.next_other());
+    let taken = window.byte(c + 1);
+    if taken == b'-' {
+        end = window.next_other();
+    }
+    let is_plain = window.byte(a) == b','
+        && window.byte(b) == b','
+        && window.byte(c) == b','
+        && window.byte(end) == b'\n'
+        && (1..8).contains(&a)
+        && c - a <= 8
+        && (taken != b'-' || end == c + 2);
+    if !is_plain {
         return None;
     }
-    match value.get(a..)? {
-        [
-            b',',
-            block @ b'0'..=b'9',
-            b',',
-            branch @ b'0'..=b'9',
-            b',',
-            taken @ ..,
-        ] => {
-            let id = ArmId::pair(u32::from(block - b'0'), u32::from(branch - b'0'));
-            Some((line as i64, is_taken(taken), id))
-        }
-        _ => None,
-    }
+    let id = ArmId::from_pair(text[a + 1..].first_chunk()?, b - a - 1, c - a - 1);
+    let is_missed = end == c + 2 && matches!(taken, b'-' | b'0');
+    let arm = Arm {
+        line: window.number(0, a) as u32,
+        taken: !is_missed,
+        id,
+    };
+    Some((arm, end + 6))
 }
 
 /// An arm of any form; one whose line is no number has line -1.

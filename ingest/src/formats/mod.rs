@@ -9,6 +9,7 @@ mod lcov;
 mod number;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use engine::model::{FileCoverage, Totals};
 
@@ -84,14 +85,14 @@ impl Found {
         if file.is_empty() {
             return;
         }
-        match self.by_path.get(&path) {
-            Some(&at) => {
-                let before = &mut self.files[at].1;
-                *before = merge_file(&path, before, file);
+        match self.by_path.entry(path) {
+            Entry::Occupied(seen) => {
+                let before = &mut self.files[*seen.get()].1;
+                *before = merge_file(seen.key(), before, file);
             }
-            None => {
-                self.by_path.insert(path.clone(), self.files.len());
-                self.files.push((path, file));
+            Entry::Vacant(free) => {
+                self.files.push((free.key().clone(), file));
+                free.insert(self.files.len() - 1);
             }
         }
     }

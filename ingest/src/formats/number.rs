@@ -1,9 +1,22 @@
 //! Numbers as reports write them.
 
+/// The digit `0` in every byte.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
 /// Reads digits at the start; gives the value and how many bytes it took. A value that does not fit
 /// is the greatest that does.
 #[inline]
 pub(super) fn digits(text: &[u8]) -> (u64, usize) {
+    if let Some(word) = text.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) {
+        let count = (others(word).trailing_zeros() / 8) as usize;
+        if count < 8 {
+            return (value(word, count), count);
+        }
+    }
+    digits_one_by_one(text)
+}
+
+fn digits_one_by_one(text: &[u8]) -> (u64, usize) {
     let mut value: u64 = 0;
     let mut at = 0;
     while let Some(digit) = text
@@ -20,6 +33,82 @@ pub(super) fn digits(text: &[u8]) -> (u64, usize) {
     (value, at)
 }
 
+/// The highest bit of every byte that is no digit.
+#[inline]
+fn others(word: u64) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const TEN_SETS_HIGH: u64 = 0x7676_7676_7676_7676;
+    let digits = word ^ ZEROS;
+    (((digits & LOW) + TEN_SETS_HIGH) | digits) & !LOW
+}
+
+/// The number that the first `count` bytes of a word are, 0..=8 digits: pairs, then fours, then all.
+#[inline]
+fn value(word: u64, count: usize) -> u64 {
+    if count == 0 {
+        return 0;
+    }
+    let digits = (word ^ ZEROS) << (64 - 8 * count);
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff
+}
+
+/// The start of a text of which 8 times `WORDS` bytes, 4 words at most, are looked at at once:
+/// numbers between bytes that are none.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'a, const WORDS: usize> {
+    text: &'a [u8],
+    /// A bit for every byte that is no digit and was not taken yet.
+    others: u32,
+}
+
+impl<'a, const WORDS: usize> Window<'a, WORDS> {
+    /// Looks at a text; `None` when it may end in the window.
+    #[inline]
+    pub(super) fn new(text: &'a [u8]) -> Option<Window<'a, WORDS>> {
+        let text = text.get(..8 * WORDS + 8)?;
+        let mut bits = 0;
+        for word in 0..WORDS {
+            bits |= (gathered(others(word_at(text, 8 * word))) as u32) << (8 * word);
+        }
+        Some(Window { text, others: bits })
+    }
+
+    /// The place of the next byte that is no digit; 32 when there is none.
+    #[inline]
+    pub(super) fn next_other(&mut self) -> usize {
+        let at = self.others.trailing_zeros() as usize;
+        self.others &= self.others.wrapping_sub(1);
+        at
+    }
+
+    /// The byte at a place; 0 behind the window.
+    #[inline]
+    pub(super) fn byte(self, at: usize) -> u8 {
+        if at < 8 * WORDS { self.text[at] } else { 0 }
+    }
+
+    /// The number that the digits from `start` to before `end` are; there are 0..=8.
+    #[inline]
+    pub(super) fn number(self, start: usize, end: usize) -> u64 {
+        value(word_at(self.text, start), end - start)
+    }
+}
+
+#[inline]
+fn word_at(text: &[u8], at: usize) -> u64 {
+    text[at..]
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The highest bits of the bytes, side by side.
+#[inline]
+fn gathered(highest: u64) -> u8 {
+    ((highest >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+}
+
 /// A count that may be too large for 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Count {
@@ -29,6 +118,13 @@ pub(super) struct Count {
 
 /// A text of nothing but digits as a count.
 pub(super) fn count(text: &[u8]) -> Option<Count> {
+    let (value, length) = digits(text);
+    if length == text.len() && (1..18).contains(&length) {
+        return Some(Count {
+            value,
+            too_large: false,
+        });
+    }
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -42,6 +138,10 @@ pub(super) fn count(text: &[u8]) -> Option<Count> {
 /// A decimal integer with optional sign, blanks around and underscores between digits. One that does
 /// not fit is the nearest that does.
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
+    let (value, length) = digits(text);
+    if length == text.len() && (1..18).contains(&length) {
+        return Some(value as i64);
+    }
     let text = text.trim_ascii();
     let (negative, number) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -79,9 +179,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_window_finds_what_stands_between_numbers() {
+        let mut window = Window::<2>::new(b"120,3,45,-\n.............").unwrap();
+        let [a, b, c] = [
+            window.next_other(),
+            window.next_other(),
+            window.next_other(),
+        ];
+        assert_eq!((a, b, c), (3, 5, 8));
+        assert_eq!((window.number(0, a), window.number(a + 1, b)), (120, 3));
+        assert_eq!(window.byte(c + 1), b'-');
+        assert_eq!((window.byte(15), window.byte(16)), (b'.', 0));
+        assert!(Window::<2>::new(b"120,3,45,-\n............").is_none());
+    }
+
+    #[test]
     fn numbers_are_read() {
         assert_eq!(digits(b"123,4"), (123, 3));
         assert_eq!(digits(b"x"), (0, 0));
+        assert_eq!(digits(b"/0:9 abcdef"), (0, 0));
+        assert_eq!(digits(b"1234567:8"), (1_234_567, 7));
+        assert_eq!(digits(b"12345678/9"), (12_345_678, 8));
+        assert_eq!(digits(b"90\xff\x80\xb0123"), (90, 2));
         assert_eq!(digits(b"18446744073709551615"), (u64::MAX, 20));
         assert_eq!(digits(b"99999999999999999999"), (u64::MAX, 20));
         assert_eq!(integer(b" -1_000 "), Some(-1000));
