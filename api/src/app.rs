@@ -50,14 +50,8 @@ impl App {
     /// A worker on this node's parts.
     pub fn worker(&self) -> Worker {
         let blobs: Arc<dyn Blobs> = Arc::new(self.blobs.clone());
-        Worker {
-            db: self.db.clone(),
-            blobs,
-            folds: self.folds.clone(),
-            clock: self.clock.clone(),
-            name: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4()),
-            concurrency: self.config.jobs,
-        }
+        let name = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
+        Worker::new(self.db.clone(), blobs, self.folds.clone(), self.clock.clone(), name, self.config.jobs)
     }
 }
 

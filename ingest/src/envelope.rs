@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::error::{Failure, Result};
 
 /// The most that one upload may unpack to, in bytes.
-pub const MAX_UNPACKED_BYTES: u64 = 4 << 30;
+pub const MAX_UNPACKED_BYTES: u64 = 2 << 30;
 /// How many times larger than packed an upload may get, above [`RATIO_FREE_BYTES`].
 pub const MAX_RATIO: u64 = 400;
 /// Up to this size the ratio does not matter, in bytes.

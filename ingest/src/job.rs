@@ -44,6 +44,10 @@ pub const REFRESH: &str = "refresh";
 const KINDS: [&str; 3] = [PROCESS, EXPIRE, REFRESH];
 /// How many problems of an upload the journal keeps.
 const PROBLEMS_SHOWN: usize = 50;
+/// Memory that uploads which are being read may take together, by estimate, in MiB.
+const READING_MIB: u32 = 1024;
+/// How much an upload may grow when it is unpacked and parsed, by estimate.
+const GROWTH: u32 = 16;
 /// A worker that cannot reach the database tries again after so long.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -107,21 +111,23 @@ pub async fn note(
 /// What a worker works with.
 #[derive(Clone)]
 pub struct Worker {
-    /// Facts and the queue.
-    pub db: Db,
-    /// Raw uploads.
-    pub blobs: Arc<dyn Blobs>,
-    /// Reports.
-    pub folds: Folds,
-    /// Time.
-    pub clock: Clock,
-    /// Names the worker in the queue.
-    pub name: String,
-    /// Jobs at once.
-    pub concurrency: usize,
+    db: Db,
+    blobs: Arc<dyn Blobs>,
+    folds: Folds,
+    clock: Clock,
+    name: String,
+    concurrency: usize,
+    /// Permits of a MiB each, so that large uploads wait for each other.
+    reading: Arc<Semaphore>,
 }
 
 impl Worker {
+    /// A worker that runs `concurrency` jobs at once; `name` is how the queue knows it.
+    pub fn new(db: Db, blobs: Arc<dyn Blobs>, folds: Folds, clock: Clock, name: String, concurrency: usize) -> Worker {
+        let reading = Arc::new(Semaphore::new(READING_MIB as usize));
+        Worker { db, blobs, folds, clock, name, concurrency, reading }
+    }
+
     /// Works until `shutdown`, then finishes what it has begun.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let worker = Arc::new(self);
@@ -222,6 +228,7 @@ impl Worker {
         if upload.kind != UploadKind::Coverage {
             return self.keep(job, upload, commit).await;
         }
+        let _memory = self.reading.acquire_many(estimate_mib(&upload)).await;
         let begun_us = self.clock.now_us();
         let file = self.blobs.open(&upload.storage_path).await?;
         let settings = Settings::parse(repo.yaml.as_deref().unwrap_or("{}"));
@@ -390,6 +397,12 @@ impl Worker {
         let job = job.clone();
         self.db.write(move |conn| Box::pin(async move { queue::finish(conn, &job).await })).await
     }
+}
+
+/// The memory that reading an upload may take, in MiB; the largest read alone.
+fn estimate_mib(upload: &Upload) -> u32 {
+    let mib = upload.size_bytes.unwrap_or(0) >> 20;
+    u32::try_from(mib).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(GROWTH).min(READING_MIB)
 }
 
 /// What reading an upload gave.

@@ -2,9 +2,12 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use engine::db::Page;
+use engine::db::journal::{Step, Verdict, insert_step, list_steps};
 use engine::db::owners::Owner;
 use engine::db::repos::{Repo, find_repo};
 use engine::db::tokens::{UploadToken, find_upload_token};
+use engine::id::JournalId;
 use engine::secret::hash_token;
 
 use crate::app::App;
@@ -20,6 +23,9 @@ const REFUSED: &str = "Failed token authentication, please double-check that the
     (`hitline admin repo add`) is the one that the client sends";
 const REFUSED_TOKENLESS: &str = "Not valid tokenless upload";
 const TOKEN_MAX_BYTES: usize = 8192;
+const SHA_MAX_BYTES: usize = 128;
+/// A commit with so many steps gets no further refusals noted.
+const REFUSALS_NOTED: i64 = 100;
 
 /// A repository, and the right to upload to it.
 #[derive(Clone, Debug)]
@@ -75,33 +81,93 @@ pub fn split_slug(slug: &str) -> Option<(String, &str)> {
 }
 
 /// The repository of a path, if the caller may upload to it. First who, then what: an unknown
-/// caller learns nothing of which repositories exist.
+/// caller learns nothing of which repositories exist. A refusal for a known repository and a named
+/// commit is noted in the journal, where its owner can see it.
 pub async fn authorise(
     app: &App,
     headers: &HeaderMap,
     service: &str,
     slug: &str,
+    sha: Option<&str>,
     tokenless: Tokenless<'_>,
 ) -> Result<Target> {
-    let refused = || match tokenless {
-        Tokenless::No => Error::Unauthorized(SCHEME, REFUSED.into()),
-        Tokenless::Public { .. } => Error::Unauthorized(SCHEME, REFUSED_TOKENLESS.into()),
-    };
     let token = match header_token(headers)? {
-        Some(token) => Some(find_token(app, token).await?.ok_or_else(refused)?),
-        None => None,
+        Some(token) => Caller::from(find_token(app, token).await?),
+        None => Caller::Nobody,
     };
     let target = find_target(app, service, slug).await?;
-    let target = match (token, target) {
-        (Some(_), None) if !SERVICES.contains(&service) => {
+    let error = match (token, target) {
+        (Caller::Known(_), None) if !SERVICES.contains(&service) => {
             return Err(Error::List(format!("Service not found: {service}")));
         }
-        (Some(_), None) => return Err(Error::List("Repository not found".into())),
-        (Some(token), Some(target)) if opens(&token, &target) => target,
-        (Some(_), Some(_)) => return Err(Error::forbidden()),
-        (None, Some(target)) if open_to_all(&target, tokenless) => target,
-        (None, _) => return Err(refused()),
+        (Caller::Known(_), None) => return Err(Error::List("Repository not found".into())),
+        (Caller::Known(token), Some(target)) if opens(&token, &target) => return activated(target),
+        (Caller::Nobody, Some(target)) if open_to_all(&target, tokenless) => return activated(target),
+        (Caller::Unknown | Caller::Nobody, None) => return Err(refused(tokenless)),
+        (Caller::Known(_), Some(target)) => {
+            note_refusal(app, &target, sha, "the token belongs to another repository or owner").await?;
+            Error::forbidden()
+        }
+        (Caller::Unknown, Some(target)) => {
+            note_refusal(app, &target, sha, "the token is not one of this server").await?;
+            refused(tokenless)
+        }
+        (Caller::Nobody, Some(target)) => {
+            note_refusal(app, &target, sha, "no token was sent").await?;
+            refused(tokenless)
+        }
     };
+    Err(error)
+}
+
+/// Who calls, by the token that was sent.
+enum Caller {
+    Known(UploadToken),
+    Unknown,
+    Nobody,
+}
+
+impl From<Option<UploadToken>> for Caller {
+    fn from(found: Option<UploadToken>) -> Caller {
+        found.map_or(Caller::Unknown, Caller::Known)
+    }
+}
+
+fn refused(tokenless: Tokenless<'_>) -> Error {
+    match tokenless {
+        Tokenless::No => Error::Unauthorized(SCHEME, REFUSED.into()),
+        Tokenless::Public { .. } => Error::Unauthorized(SCHEME, REFUSED_TOKENLESS.into()),
+    }
+}
+
+/// Notes a refused call, unless the commit has had many: anyone can be refused.
+async fn note_refusal(app: &App, target: &Target, sha: Option<&str>, why: &'static str) -> Result<()> {
+    let Some(sha) = sha.filter(|sha| sha.len() <= SHA_MAX_BYTES) else {
+        return Ok(());
+    };
+    let (repo_id, commit_sha, now_us) = (target.repo.id, sha.to_string(), app.clock.now_us());
+    let (_, known) = list_steps(&mut app.db.read().await?, repo_id, sha, Page::first(0)).await?;
+    if known >= REFUSALS_NOTED {
+        return Ok(());
+    }
+    let step = Step {
+        id: JournalId::generate(now_us),
+        repo_id,
+        commit_sha,
+        upload_id: None,
+        step: "refused".into(),
+        verdict: Verdict::Error,
+        code: Some("unauthorized".into()),
+        message: format!("an upload call was refused: {why}"),
+        detail: None,
+        started_us: now_us,
+        duration_us: 0,
+    };
+    app.db.write(move |conn| Box::pin(async move { insert_step(conn, &step).await })).await?;
+    Ok(())
+}
+
+fn activated(target: Target) -> Result<Target> {
     require_activated(&target.repo)?;
     Ok(target)
 }

@@ -1,13 +1,15 @@
 //! What all upload endpoints share: making an upload known, and taking its bytes.
 
 use axum::body::Body;
-use engine::db::commits::Commit;
+use engine::db::branches::touch_branch;
+use engine::db::commits::{Commit, CommitState, NewCommit};
 use engine::db::journal::Verdict;
 use engine::db::owners::Owner;
+use engine::db::pulls::upsert_pull;
 use engine::db::repos::{Repo, activate_repo};
 use engine::db::uploads::{Envelope, NewUpload, Upload, UploadKind, UploadType};
 use engine::db::{commits, uploads};
-use engine::id::UploadId;
+use engine::id::{CommitId, RepoId, UploadId};
 use futures_util::StreamExt as _;
 use ingest::job;
 use serde_json::{Value, json};
@@ -23,6 +25,75 @@ use crate::times;
 pub const NAME_CHARS: usize = 100;
 /// After its URL has ended, an upload that is still arriving has so long to arrive.
 const GRACE_US: i64 = 5 * 60 * 1_000_000;
+
+/// What a call says of its commit.
+#[derive(Clone, Debug, Default)]
+pub struct CommitFacts {
+    /// Its hash.
+    pub sha: String,
+    /// The hash of its first parent.
+    pub parent_sha: Option<String>,
+    /// Its git branch.
+    pub branch: Option<String>,
+    /// The number of its pull request.
+    pub pull_id: Option<i64>,
+}
+
+/// What becomes of a commit that is known already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is given what it lacks.
+    Filled,
+    /// What the call says takes the place of what is stored.
+    Overwritten,
+}
+
+/// Makes a commit known, with its branch and its pull request. `state` is what it has at first.
+pub async fn upsert_commit(
+    app: &App,
+    repo: RepoId,
+    facts: CommitFacts,
+    state: Option<CommitState>,
+    existing: Existing,
+) -> Result<Commit> {
+    let now_us = app.clock.now_us();
+    let new = NewCommit {
+        id: CommitId::generate(now_us),
+        repo_id: repo,
+        sha: facts.sha,
+        parent_sha: facts.parent_sha,
+        branch: facts.branch,
+        pull_id: facts.pull_id,
+        message: None,
+        author_id: None,
+        timestamp_us: now_us,
+        state,
+    };
+    let written = app.db.write(move |conn| {
+        Box::pin(async move {
+            let commit = match existing {
+                Existing::Filled => commits::upsert_commit(conn, &new, now_us).await?,
+                Existing::Overwritten => commits::overwrite_commit(conn, &new, now_us).await?,
+            };
+            if let Some(branch) = &commit.branch {
+                touch_branch(
+                    conn,
+                    commit.repo_id,
+                    branch,
+                    &commit.sha,
+                    commit.timestamp_us,
+                    now_us,
+                )
+                .await?;
+            }
+            if let Some(number) = commit.pull_id {
+                upsert_pull(conn, commit.repo_id, number, Some(&commit.sha), now_us).await?;
+            }
+            Ok(commit)
+        })
+    });
+    Ok(written.await?)
+}
 
 /// Everything that an upload call says, whichever endpoint took it.
 #[derive(Clone, Debug)]

@@ -7,14 +7,13 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use engine::db::commits::Commit;
+use engine::db::commits::{Commit, CommitState};
 use engine::db::owners::get_owner;
 use engine::db::repos::{find_repo, get_repo, list_repos_named};
 use engine::db::uploads::{Envelope, UPLOAD_FLAGS, UploadKind};
 use serde_json::json;
 
-use super::intake::{Created, NewUploadFacts, commit_url, create_upload, receive};
-use super::side::{CommitFacts, Existing, upsert_pending_commit};
+use super::intake::{CommitFacts, Existing, upsert_commit, Created, NewUploadFacts, commit_url, create_upload, receive};
 use crate::app::App;
 use crate::auth::upload::{SERVICES, Target, find_token, require_activated};
 use crate::error::{Error, Result};
@@ -99,7 +98,7 @@ async fn announce(
     })?;
     let target = find_target(app, headers, &params).await?;
     require_activated(&target.repo)?;
-    let commit = upsert_commit(app, &target, &params).await?;
+    let commit = know_commit(app, &target, &params).await?;
     let page = commit_url(base, &target.owner, &target.repo, &commit.sha);
     let facts = NewUploadFacts {
         kind: UploadKind::Coverage,
@@ -117,7 +116,7 @@ async fn announce(
     Ok(Announced { created, page })
 }
 
-async fn upsert_commit(app: &App, target: &Target, params: &Params) -> Result<Commit> {
+async fn know_commit(app: &App, target: &Target, params: &Params) -> Result<Commit> {
     let branch = match (&params.branch, params.pull_id) {
         (None, None) => Some(target.repo.default_branch.clone()),
         (branch, _) => branch.clone(),
@@ -128,7 +127,7 @@ async fn upsert_commit(app: &App, target: &Target, params: &Params) -> Result<Co
         branch,
         pull_id: params.pull_id,
     };
-    upsert_pending_commit(app, target.repo.id, facts, Existing::Overwritten).await
+    upsert_commit(app, target.repo.id, facts, Some(CommitState::Pending), Existing::Overwritten).await
 }
 
 /// The repository that the token or, for a token of the whole instance, the slug names.

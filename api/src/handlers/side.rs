@@ -1,13 +1,11 @@
 //! What the endpoints share whose calls name the repository and the commit in their body.
 
 use axum::http::HeaderMap;
-use engine::db::branches::touch_branch;
-use engine::db::commits::{self, Commit, CommitState, NewCommit};
+use engine::db::commits;
 use engine::db::owners::get_owner;
-use engine::db::pulls::upsert_pull;
 use engine::db::repos::{find_repo, get_repo};
-use engine::id::{CommitId, RepoId};
 
+use super::intake::CommitFacts;
 use super::uploads::Fields;
 use crate::app::App;
 use crate::auth::upload::{
@@ -15,74 +13,6 @@ use crate::auth::upload::{
     split_slug,
 };
 use crate::error::{Error, Result};
-
-/// What a call says of its commit.
-#[derive(Clone, Debug, Default)]
-pub struct CommitFacts {
-    /// Its hash.
-    pub sha: String,
-    /// The hash of its first parent.
-    pub parent_sha: Option<String>,
-    /// Its git branch.
-    pub branch: Option<String>,
-    /// The number of its pull request.
-    pub pull_id: Option<i64>,
-}
-
-/// What becomes of a commit that is known already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// It is given what it lacks.
-    Filled,
-    /// What the call says takes the place of what is stored.
-    Overwritten,
-}
-
-/// Makes a commit known that awaits uploads, with its branch and its pull request.
-pub async fn upsert_pending_commit(
-    app: &App,
-    repo: RepoId,
-    facts: CommitFacts,
-    existing: Existing,
-) -> Result<Commit> {
-    let now_us = app.clock.now_us();
-    let new = NewCommit {
-        id: CommitId::generate(now_us),
-        repo_id: repo,
-        sha: facts.sha,
-        parent_sha: facts.parent_sha,
-        branch: facts.branch,
-        pull_id: facts.pull_id,
-        message: None,
-        author_id: None,
-        timestamp_us: now_us,
-        state: Some(CommitState::Pending),
-    };
-    let written = app.db.write(move |conn| {
-        Box::pin(async move {
-            let commit = match existing {
-                Existing::Filled => commits::upsert_commit(conn, &new, now_us).await?,
-                Existing::Overwritten => commits::overwrite_commit(conn, &new, now_us).await?,
-            };
-            if let Some(branch) = &commit.branch {
-                touch_branch(
-                    conn,
-                    commit.repo_id,
-                    branch,
-                    &commit.sha,
-                    commit.timestamp_us,
-                    now_us,
-                )
-                .await?;
-            }
-            if let Some(number) = commit.pull_id {
-                upsert_pull(conn, commit.repo_id, number, Some(&commit.sha), now_us).await?;
-            }
-            Ok(commit)
-        })
-    });
-    Ok(written.await?)
-}
 
 /// The repository that a body with `slug`, `commit` and `branch` is for, if the caller may upload to it. A
 /// repository's token says which, whatever the slug; an owner's finds it by the slug among the owner's; without a
@@ -146,6 +76,7 @@ async fn authorise_tokenless(
         headers,
         service,
         &slug,
+        Some(&commit),
         Tokenless::Public {
             branch: branch.as_deref(),
         },

@@ -7,11 +7,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use engine::db::commits::CommitState;
 use engine::db::uploads::{Envelope, UploadKind};
 use serde_json::json;
 
-use super::intake::{NewUploadFacts, create_upload};
-use super::side::{Existing, authorise_body, commit_facts, upsert_pending_commit};
+use super::intake::{Existing, upsert_commit, NewUploadFacts, create_upload};
+use super::side::{authorise_body, commit_facts};
 use super::uploads::Fields;
 use crate::app::App;
 use crate::error::Result;
@@ -35,7 +36,7 @@ async fn create(
     let target = authorise_body(&app, &headers, &fields, service.as_deref()).await?;
     let facts = facts(&headers, &fields)?;
     let commit = commit_facts(&fields, &target)?;
-    let commit = upsert_pending_commit(&app, target.repo.id, commit, Existing::Filled).await?;
+    let commit = upsert_commit(&app, target.repo.id, commit, Some(CommitState::Pending), Existing::Filled).await?;
     if fields.truth("file_not_found")? {
         return Ok(StatusCode::CREATED.into_response());
     }

@@ -9,14 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::Json;
-use engine::db::branches::touch_branch;
-use engine::db::commits::{self, Commit, NewCommit};
-use engine::db::pulls::upsert_pull;
+use engine::db::commits::{self, Commit};
 use engine::db::uploads::{Envelope, UploadKind, UploadState, count_by_state};
-use engine::id::CommitId;
 use serde_json::{Map, Value, json};
 
-use super::intake::{Created, NAME_CHARS, NewUploadFacts, commit_url, create_upload};
+use super::intake::{CommitFacts, Existing, upsert_commit, Created, NAME_CHARS, NewUploadFacts, commit_url, create_upload};
 use super::page::{Paging, list_page};
 use crate::app::App;
 use crate::auth::upload::{Target, Tokenless, authorise, find_target};
@@ -184,53 +181,34 @@ impl Fields {
     }
 }
 
-/// What a call says of its commit.
-struct CommitFacts {
-    sha: String,
-    parent_sha: Option<String>,
-    branch: Option<String>,
-    pull_id: Option<i64>,
+fn commit_facts(fields: &Fields) -> Result<CommitFacts> {
+    Ok(CommitFacts {
+        sha: fields.required("commitid")?,
+        parent_sha: fields.text_or_blank("parent_commit_id")?,
+        branch: fields.text("branch")?,
+        pull_id: fields.integer("pullid")?,
+    })
 }
 
-impl CommitFacts {
-    fn read(fields: &Fields) -> Result<CommitFacts> {
-        Ok(CommitFacts {
-            sha: fields.required("commitid")?,
-            parent_sha: fields.text_or_blank("parent_commit_id")?,
-            branch: fields.text("branch")?,
-            pull_id: fields.integer("pullid")?,
-        })
-    }
+/// Makes the commit of a call known, or fills what is not known of it.
+async fn know_commit(app: &App, target: &Target, fields: &Fields) -> Result<Commit> {
+    upsert_commit(app, target.repo.id, commit_facts(fields)?, None, Existing::Filled).await
 }
 
-/// Makes a commit known, or fills what is not known of it, with its branch and its pull.
-async fn upsert_commit(app: &App, target: &Target, facts: CommitFacts) -> Result<Commit> {
-    let now_us = app.clock.now_us();
-    let new = NewCommit {
-        id: CommitId::generate(now_us),
-        repo_id: target.repo.id,
-        sha: facts.sha,
-        parent_sha: facts.parent_sha,
-        branch: facts.branch,
-        pull_id: facts.pull_id,
-        message: None,
-        author_id: None,
-        timestamp_us: now_us,
-        state: None,
-    };
-    let written = app.db.write(move |conn| {
-        Box::pin(async move {
-            let commit = commits::upsert_commit(conn, &new, now_us).await?;
-            if let Some(branch) = &commit.branch {
-                touch_branch(conn, commit.repo_id, branch, &commit.sha, commit.timestamp_us, now_us).await?;
-            }
-            if let Some(number) = commit.pull_id {
-                upsert_pull(conn, commit.repo_id, number, Some(&commit.sha), now_us).await?;
-            }
-            Ok(commit)
-        })
-    });
-    Ok(written.await?)
+/// The repository of a call whose body names commit and branch. What is wrong with the body is said
+/// only to those who may upload.
+async fn authorise_by_body(
+    app: &App,
+    headers: &HeaderMap,
+    service: &str,
+    slug: &str,
+    fields: Result<Fields>,
+) -> Result<(Target, Fields)> {
+    let text = |field| fields.as_ref().ok().and_then(|fields: &Fields| fields.text(field).ok().flatten());
+    let (branch, sha) = (text("branch"), text("commitid"));
+    let tokenless = Tokenless::Public { branch: branch.as_deref() };
+    let target = authorise(app, headers, service, slug, sha.as_deref(), tokenless).await?;
+    Ok((target, fields?))
 }
 
 async fn find_commit(app: &App, target: &Target, sha: &str) -> Result<Commit> {
@@ -244,7 +222,7 @@ async fn authorise_on_commit(app: &App, headers: &HeaderMap, service: &str, slug
         Some(target) => find_commit(app, &target, sha).await.ok().and_then(|commit| commit.branch),
         None => None,
     };
-    authorise(app, headers, service, slug, Tokenless::Public { branch: branch.as_deref() }).await
+    authorise(app, headers, service, slug, Some(sha), Tokenless::Public { branch: branch.as_deref() }).await
 }
 
 fn check_code(code: Option<&str>) -> bool {
@@ -314,9 +292,8 @@ async fn create_commit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
     let fields = Fields::parse(&headers, body);
-    let branch = fields.as_ref().ok().and_then(|fields| fields.text("branch").ok().flatten());
-    let target = authorise(&app, &headers, &service, &slug, Tokenless::Public { branch: branch.as_deref() }).await?;
-    let commit = upsert_commit(&app, &target, CommitFacts::read(&fields?)?).await?;
+    let (target, fields) = authorise_by_body(&app, &headers, &service, &slug, fields).await?;
+    let commit = know_commit(&app, &target, &fields).await?;
     tracing::info!(commit_sha = commit.sha, repo = %commit.repo_id, "commit known");
     Ok((StatusCode::CREATED, Json(commit_body(&target, &commit))).into_response())
 }
@@ -328,7 +305,7 @@ async fn list_commits(
     headers: HeaderMap,
     paging: Paging,
 ) -> Result<Response> {
-    let target = authorise(&app, &headers, &service, &slug, Tokenless::Public { branch: Some(":") }).await?;
+    let target = authorise(&app, &headers, &service, &slug, None, Tokenless::Public { branch: Some(":") }).await?;
     let mut conn = app.db.read().await?;
     let page = list_page!(paging, |page| {
         commits::list_commits(&mut conn, target.repo.id, None, page).await?
@@ -411,10 +388,8 @@ async fn upload_coverage(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
     let fields = Fields::parse(&headers, body);
-    let branch = fields.as_ref().ok().and_then(|fields| fields.text("branch").ok().flatten());
-    let target = authorise(&app, &headers, &service, &slug, Tokenless::Public { branch: branch.as_deref() }).await?;
-    let fields = fields?;
-    let commit = upsert_commit(&app, &target, CommitFacts::read(&fields)?).await?;
+    let (target, fields) = authorise_by_body(&app, &headers, &service, &slug, fields).await?;
+    let commit = know_commit(&app, &target, &fields).await?;
     check_field_code(&fields)?;
     mark_report_created(&app, &commit).await?;
     let facts = upload_facts(&headers, &fields)?;
@@ -437,7 +412,7 @@ async fn empty_upload(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
-    let target = authorise(&app, &headers, &service, &slug, Tokenless::No).await?;
+    let target = authorise(&app, &headers, &service, &slug, Some(&sha), Tokenless::No).await?;
     let fields = Fields::parse(&headers, body)?;
     let commit = find_commit(&app, &target, &sha).await?;
     if !fields.truth("should_force")? {
@@ -453,7 +428,7 @@ async fn upload_complete(
     Path((service, slug, sha)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let target = authorise(&app, &headers, &service, &slug, Tokenless::No).await?;
+    let target = authorise(&app, &headers, &service, &slug, Some(&sha), Tokenless::No).await?;
     let commit = find_commit(&app, &target, &sha).await?;
     let counts = count_by_state(&mut app.db.read().await?, commit.id).await?;
     let count = |states: &[UploadState]| states.iter().filter_map(|state| counts.get(state)).sum::<i64>();
