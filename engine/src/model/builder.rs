@@ -25,14 +25,6 @@ impl FileBuilder {
         FileBuilder::default()
     }
 
-    /// An empty file with room for so many lines.
-    pub fn with_capacity(lines: usize) -> FileBuilder {
-        FileBuilder {
-            sorted: FileCoverage::with_capacity(lines),
-            ..FileBuilder::default()
-        }
-    }
-
     /// Whether nothing was said yet.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty() && self.late.is_empty()
@@ -128,6 +120,18 @@ impl FileBuilder {
         self.sorted.lines.get(self.plain_from) == Some(&line)
     }
 
+    /// The file, in no more memory than it needs; the builder is empty then, and keeps its own memory
+    /// for the next. As costly as [`finish`](Self::finish) and a copy.
+    pub fn take(&mut self) -> FileCoverage {
+        if !self.late.is_empty() {
+            return std::mem::take(self).finish();
+        }
+        let file = self.sorted.clone();
+        self.sorted.clear();
+        (self.last, self.plain_from) = (0, 0);
+        file
+    }
+
     /// The file. Linear when lines came in order; late lines are sorted.
     pub fn finish(self) -> FileCoverage {
         if self.late.is_empty() {
@@ -213,6 +217,20 @@ mod tests {
             shown(&file.finish()),
             expected.map(|(line, hits)| (line, Kind::Line, hits))
         );
+    }
+
+    #[test]
+    fn a_taken_file_leaves_nothing_behind() {
+        let mut file = FileBuilder::new();
+        let half = Coverage::Arms { taken: 1, total: 2 };
+        file.append(7, Kind::Branch, half, Some(&[ArmId::pair(0, 1)]), None);
+        assert_eq!(shown(&file.take()), [(7, Kind::Branch, half)]);
+        for line in [3, 2] {
+            file.hits(line, 1);
+        }
+        let expected = [2, 3].map(|line| (line, Kind::Line, Coverage::Hits(1)));
+        assert_eq!(shown(&file.take()), expected);
+        assert!(file.is_empty());
     }
 
     #[test]

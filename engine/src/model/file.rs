@@ -115,6 +115,15 @@ impl FileCoverage {
         self.marks.push(PLAIN);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.lines.clear();
+        self.hits.clear();
+        self.marks.clear();
+        self.arms.clear();
+        self.missed.clear();
+        self.complexity.clear();
+    }
+
     pub(super) fn push_plain_run(&mut self, lines: &[u32], hits: &[u64]) {
         self.lines.extend_from_slice(lines);
         self.hits.extend_from_slice(hits);

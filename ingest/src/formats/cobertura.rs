@@ -69,6 +69,12 @@ impl<'a, 'c> Reader<'a, 'c> {
         loop {
             if let (Some(at), None) = (self.current, &self.line) {
                 take_plain_lines(&mut self.scanner, &mut self.classes[at]);
+                if let Some((line, length)) = branch_line(self.scanner.rest()) {
+                    self.scanner.advance(length);
+                    self.line = Some(line);
+                    self.finish_line(context)?;
+                    continue;
+                }
             }
             let Some(markup) = self.scanner.next() else {
                 break;
@@ -231,9 +237,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             return Ok(());
         }
         let handles_missing = context.parsers.cobertura_handle_missing_conditions;
-        self.missed.clear();
-        self.missed
-            .extend(missing_arms(&line, coverage, handles_missing));
+        missing_arms(&line, coverage, handles_missing, &mut self.missed);
         self.missed.sort_unstable();
         self.missed.dedup();
         if context.parsers.cobertura_partials_as_hits {
@@ -331,6 +335,28 @@ fn plain_line(text: &[u8]) -> Option<(u32, u64, usize)> {
     Some((line as u32, hits, blanks + 14 + a + 8 + b + tail))
 }
 
+/// `<line number="1" hits="2" branch="true" condition-coverage="50% (1/2)"/>` behind blanks, with
+/// or without `missing-branches`, and its length in bytes.
+fn branch_line(text: &[u8]) -> Option<(Line<'_>, usize)> {
+    let mut rest = text.trim_ascii_start().strip_prefix(b"<line")?;
+    let mut value = |before: &[u8]| {
+        let start = rest.strip_prefix(before)?;
+        let end = start.iter().position(|&byte| byte == b'"')?;
+        rest = &start[end + 1..];
+        Some(&start[..end])
+    };
+    let line = Line {
+        number: Some(value(b" number=\"")?),
+        hits: Some(value(b" hits=\"")?),
+        is_branch: value(b" branch=\"")?.eq_ignore_ascii_case(b"true"),
+        condition: Some(value(b" condition-coverage=\"")?),
+        missing: value(b" missing-branches=\""),
+        conditions: Vec::new(),
+    };
+    let rest = rest.strip_prefix(b"/>")?;
+    Some((line, text.len() - rest.len()))
+}
+
 /// The numbers of the first `(taken/total)` in a `condition-coverage`.
 fn arms_of(condition: &[u8]) -> Option<(u32, u32)> {
     let mut rest = condition;
@@ -368,22 +394,20 @@ fn signed_hits(hits: i64) -> Coverage {
 /// Adding arms by their place stops here: more than any source has on a line.
 const MAX_UNNAMED_ARMS: u32 = 10_000;
 
-fn missing_arms(line: &Line<'_>, coverage: Coverage, handles_missing: bool) -> Vec<ArmId> {
+/// Collects the arms that a line misses, in `arms`.
+fn missing_arms(line: &Line<'_>, coverage: Coverage, handles_missing: bool, arms: &mut Vec<ArmId>) {
+    arms.clear();
     if let Some(missing) = line.missing.filter(|missing| !missing.is_empty()) {
-        let missing = String::from_utf8_lossy(missing);
-        let names: Vec<&str> = missing.split(',').collect();
-        if names.len() > 1 && names.iter().all(|&name| name == "exit") {
-            return vec![ArmId::parse("exit"), ArmId::parse("loop")];
+        let names = || missing.split(|&byte| byte == b',');
+        arms.extend(names().map(|name| ArmId::parse(&String::from_utf8_lossy(name))));
+        if arms.len() > 1 && names().all(|name| name == b"exit") {
+            *arms = vec![ArmId::parse("exit"), ArmId::parse("loop")];
         }
-        return names.into_iter().map(ArmId::parse).collect();
+        return;
     }
-    let mut arms: Vec<ArmId> = line
-        .conditions
-        .iter()
-        .map(|name| ArmId::parse(name))
-        .collect();
+    arms.extend(line.conditions.iter().map(|name| ArmId::parse(name)));
     let Coverage::Arms { taken, total } = coverage else {
-        return arms;
+        return;
     };
     let after_bracket = |text: &[u8]| memchr(b'(', text).and_then(|at| text.get(at + 1).copied());
     let starts_with_zero = line.condition.and_then(after_bracket) == Some(b'0');
@@ -398,7 +422,6 @@ fn missing_arms(line: &Line<'_>, coverage: Coverage, handles_missing: bool) -> V
     if known < total {
         arms.extend((known..until.min(MAX_UNNAMED_ARMS)).map(|k| ArmId::parse(&k.to_string())));
     }
-    arms
 }
 
 /// Stores the files under the paths that the fixer gives them, installed packages last. Where two

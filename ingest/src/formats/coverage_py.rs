@@ -69,6 +69,7 @@ fn read(content: &[u8]) -> Result<Option<Document>> {
         files: Vec::new(),
         executed: Lines::default(),
         missing: Lines::default(),
+        file: FileBuilder::new(),
     };
     match reader.document() {
         Ok(keys) => Ok((keys.files && keys.contexts).then_some(Document {
@@ -119,8 +120,7 @@ impl Lines {
 }
 
 /// Lines that ran and lines that did not, both sorted. One that is in both ran.
-fn merge(executed: &Lines, missing: &Lines) -> File {
-    let mut file = FileBuilder::with_capacity(executed.numbers.len() + missing.numbers.len());
+fn merge(executed: &Lines, missing: &Lines, file: &mut FileBuilder) -> File {
     let mut missing_lines = missing.numbers.iter().copied().peekable();
     for &line in &executed.numbers {
         while let Some(missed) = missing_lines.next_if(|&missed| missed < line) {
@@ -130,7 +130,7 @@ fn merge(executed: &Lines, missing: &Lines) -> File {
     }
     missing_lines.for_each(|line| file.hits(line, 0));
     File {
-        lines: file.finish(),
+        lines: file.take(),
         cut: executed.cut | missing.cut,
     }
 }
@@ -164,6 +164,7 @@ struct Reader<'a> {
     files: Vec<(String, Result<File>)>,
     executed: Lines,
     missing: Lines,
+    file: FileBuilder,
 }
 
 impl Reader<'_> {
@@ -251,7 +252,7 @@ impl Reader<'_> {
             List::Absent => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
         };
         let both = check(executed, "executed_lines").and(check(missing, "missing_lines"));
-        Ok(both.map(|()| merge(&self.executed, &self.missing)))
+        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.file)))
     }
 }
 

@@ -72,8 +72,9 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
             "go: regions span {spanned} lines; the most is {MAX_SPANNED_LINES}"
         )));
     }
+    let mut file = FileBuilder::new();
     for (name, regions) in files {
-        add_file(&String::from_utf8_lossy(name), regions, context)?;
+        add_file(&String::from_utf8_lossy(name), regions, &mut file, context)?;
     }
     Ok(())
 }
@@ -153,7 +154,12 @@ fn region(start_line: u64, start_column: u64, end_line: u64, end_column: u64, hi
     }
 }
 
-fn add_file(name: &str, mut regions: Vec<Region>, context: &mut Context<'_>) -> Result<()> {
+fn add_file(
+    name: &str,
+    mut regions: Vec<Region>,
+    file: &mut FileBuilder,
+    context: &mut Context<'_>,
+) -> Result<()> {
     let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
         return Ok(());
     };
@@ -170,7 +176,6 @@ fn add_file(name: &str, mut regions: Vec<Region>, context: &mut Context<'_>) -> 
         let message = format!("{path}: lines beyond {MAX_LINE} are left out");
         context.problem(None, ProblemCode::LineTooLarge, message);
     }
-    let mut file = FileBuilder::new();
     let partials_as_hits = context.parsers.go_partials_as_hits;
     let ignored = context.ignored.get(&path);
     sweep(&regions, |line, parts| {
@@ -188,7 +193,7 @@ fn add_file(name: &str, mut regions: Vec<Region>, context: &mut Context<'_>) -> 
             },
         }
     });
-    context.found.add(path, file.finish());
+    context.found.add(path, file.take());
     Ok(())
 }
 

@@ -17,11 +17,9 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut is_root = true;
     loop {
         if let Some(source) = &mut reader.source {
-            source.take_plain_lines(&mut scanner);
+            source.take_plain_lines(&mut scanner, &mut reader.lines);
         }
-        if reader.method.is_none() {
-            skip_counters(&mut scanner);
-        }
+        skip_counters(&mut scanner);
         let Some(markup) = scanner.next() else { break };
         match markup {
             Markup::Open(_) | Markup::Empty(_) if is_root => {
@@ -90,12 +88,13 @@ struct Reader {
     /// The line of the method that is open and whose complexity is not known yet.
     method: Option<u32>,
     source: Option<Source>,
+    /// The lines of the source.
+    lines: FileBuilder,
 }
 
 /// The source file that is open.
 struct Source {
     path: String,
-    lines: FileBuilder,
     /// Complexity of methods, sorted by line, each line once.
     complexity: Vec<(u32, Complexity)>,
     /// Methods before this one start before the last plain line.
@@ -104,32 +103,73 @@ struct Source {
     last: u32,
     /// Whether every line may be taken as it comes.
     is_plain: bool,
+    partials_as_hits: bool,
 }
 
 impl Source {
     /// Takes the run of lines at the scanner that are written as JaCoCo writes them.
     #[inline]
-    fn take_plain_lines(&mut self, scanner: &mut Scanner<'_>) {
+    fn take_plain_lines(&mut self, scanner: &mut Scanner<'_>, lines: &mut FileBuilder) {
         if !self.is_plain {
             return;
         }
-        while let Some((line, hits, length)) = plain_line(scanner.rest()) {
+        while let Some((line, length)) = plain_line(scanner.rest()) {
             while self
                 .complexity
                 .get(self.method)
-                .is_some_and(|method| method.0 < line)
+                .is_some_and(|method| method.0 < line.number)
             {
                 self.method += 1;
             }
-            let method = self.complexity.get(self.method);
-            if line <= self.last || method.is_some_and(|method| method.0 == line) {
+            if line.number <= self.last {
                 return;
             }
-            self.last = line;
-            self.lines.hits(line, hits);
+            self.last = line.number;
+            let method = self
+                .complexity
+                .get(self.method)
+                .filter(|method| method.0 == line.number);
+            match (line.missed | line.taken, method) {
+                (0, None) => lines.hits(line.number, line.instructions),
+                _ => self.add(line, method.map(|method| method.1), lines),
+            }
             scanner.advance(length);
         }
     }
+
+    fn add(&self, line: Line, complexity: Option<Complexity>, lines: &mut FileBuilder) {
+        let Line {
+            number,
+            instructions,
+            missed,
+            taken,
+        } = line;
+        let total = taken.saturating_add(missed);
+        let (kind, coverage) = match total {
+            0 => (Kind::Line, Coverage::Hits(instructions)),
+            _ if self.partials_as_hits && missed > 0 && taken > 0 => {
+                (Kind::Branch, Coverage::Hits(1))
+            }
+            _ => (Kind::Branch, Coverage::Arms { taken, total }),
+        };
+        let kind = if complexity.is_some() {
+            Kind::Method
+        } else {
+            kind
+        };
+        lines.append(number, kind, coverage, None, complexity);
+    }
+}
+
+/// A `line` element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Line {
+    number: u32,
+    /// Covered instructions.
+    instructions: u64,
+    /// Branches that were not taken.
+    missed: u32,
+    taken: u32,
 }
 
 impl Reader {
@@ -192,11 +232,11 @@ impl Reader {
         complexity.dedup_by_key(|method| method.0);
         self.source = Some(Source {
             path: fixed,
-            lines: FileBuilder::new(),
             complexity,
             method: 0,
             last: 0,
             is_plain,
+            partials_as_hits: context.parsers.jacoco_partials_as_hits,
         });
         Ok(())
     }
@@ -293,46 +333,53 @@ impl Reader {
             .get(&source.path)
             .is_some_and(|lines| lines.contains(line))
         {
-            source.lines.append(line, kind, coverage, None, complexity);
+            self.lines.append(line, kind, coverage, None, complexity);
         }
         Ok(())
     }
 
     fn finish_source(&mut self, context: &mut Context<'_>) {
         if let Some(source) = self.source.take() {
-            context.found.add(source.path, source.lines.finish());
+            context.found.add(source.path, self.lines.take());
         }
     }
 }
 
-/// Skips the run of counters at the scanner: those of a method whose complexity is known, and of
-/// what has none.
+/// Skips the run of counters at the scanner that are not of complexity.
 #[inline]
 fn skip_counters(scanner: &mut Scanner<'_>) {
-    while scanner.rest().starts_with(b"<counter type=\"") {
-        match memchr(b'>', scanner.rest()) {
-            Some(end) if scanner.rest()[..end].ends_with(b"\"/") => scanner.advance(end + 1),
+    while let Some(kind) = scanner.rest().strip_prefix(b"<counter type=\"") {
+        match memchr(b'>', kind) {
+            Some(end) if kind[..end].ends_with(b"\"/") && !kind.starts_with(b"COMPLEXITY") => {
+                scanner.advance(b"<counter type=\"".len() + end + 1);
+            }
             _ => return,
         }
     }
 }
 
-/// `<line nr="1" mi="0" ci="2" mb="0" cb="0"/>`: (line, covered instructions, bytes).
+/// `<line nr="1" mi="0" ci="2" mb="0" cb="0"/>`, with its length in bytes.
 #[inline]
-fn plain_line(text: &[u8]) -> Option<(u32, u64, usize)> {
-    let rest = text.strip_prefix(b"<line nr=\"")?;
-    let (line, a) = digits(rest);
-    if a == 0 || line == 0 || line > u64::from(MAX_LINE) {
-        return None;
-    }
-    let rest = rest[a..].strip_prefix(b"\" mi=\"")?;
-    let (_, b) = digits(rest);
-    let rest = rest[b..].strip_prefix(b"\" ci=\"")?;
-    let (hits, c) = digits(rest);
-    if b == 0 || c == 0 || c > 18 || !rest[c..].starts_with(b"\" mb=\"0\" cb=\"0\"/>") {
-        return None;
-    }
-    Some((line as u32, hits, 10 + a + 6 + b + 6 + c + 17))
+fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
+    let mut at = 0;
+    let mut number = |before: &[u8]| {
+        let rest = text.get(at..)?.strip_prefix(before)?;
+        let (value, length) = digits(rest);
+        at += before.len() + length;
+        let is_plain = length == 1 || (length < 9 && rest[0] != b'0');
+        (length > 0 && is_plain).then_some(value)
+    };
+    let line = number(b"<line nr=\"")?;
+    number(b"\" mi=\"")?;
+    let line = Line {
+        number: u32::try_from(line)
+            .ok()
+            .filter(|line| (1..=MAX_LINE).contains(line))?,
+        instructions: number(b"\" ci=\"")?,
+        missed: u32::try_from(number(b"\" mb=\"")?).ok()?,
+        taken: u32::try_from(number(b"\" cb=\"")?).ok()?,
+    };
+    text[at..].starts_with(b"\"/>").then_some((line, at + 3))
 }
 
 #[cfg(test)]
@@ -342,9 +389,19 @@ mod tests {
     #[test]
     fn a_plain_line_takes_its_whole_length() {
         let text = br#"<line nr="12" mi="0" ci="34" mb="0" cb="0"/>"#;
-        assert_eq!(plain_line(text), Some((12, 34, text.len())));
+        let line = Line {
+            number: 12,
+            instructions: 34,
+            missed: 0,
+            taken: 0,
+        };
+        assert_eq!(plain_line(text), Some((line, text.len())));
         assert_eq!(
-            plain_line(br#"<line nr="12" mi="0" ci="34" mb="1" cb="0"/>"#),
+            plain_line(br#"<line nr="12" mi="0" ci="34" mb="0" cb="00"/>"#),
+            None
+        );
+        assert_eq!(
+            plain_line(br#"<line nr="0" mi="0" ci="34" mb="0" cb="0"/>"#),
             None
         );
     }

@@ -62,6 +62,7 @@ struct Record {
     /// Lines whose arms are an artefact of the compiler.
     mangled: Vec<u32>,
     missed: Vec<ArmId>,
+    file: FileBuilder,
 }
 
 #[derive(Clone, Copy)]
@@ -259,7 +260,7 @@ impl Record {
             self.arms
                 .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
         }
-        let mut file = FileBuilder::new();
+        let file = &mut self.file;
         file.plain(&self.lines, &self.hits);
         if !self.arms.is_sorted_by_key(|arm| arm.line) {
             self.arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
@@ -280,7 +281,7 @@ impl Record {
             let (coverage, missed) = branch(arms, &mut self.missed, partials_as_hits);
             file.assign(line, kind, coverage, missed, None);
         }
-        file.finish()
+        file.take()
     }
 }
 
