@@ -41,8 +41,9 @@ pub(super) fn grow(files: &[(&str, Totals)], start: usize, depth: usize) -> Vec<
 fn node(group: &[(&str, Totals)], start: usize, depth: usize) -> Node {
     let path = group[0].0;
     let last = group[group.len() - 1].0;
-    let mut end = start + first_part(&path[start..]).len();
-    let is_directory = path[..end].ends_with('/');
+    let part = first_part(&path[start..]);
+    let mut end = start + part.len();
+    let is_directory = part.ends_with('/');
     if is_directory {
         // In sorted paths, what the first and the last start with, all do.
         while let part = first_part(&path[end..])
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn odd_paths_do_not_break_the_tree() {
-        assert_eq!(tree(&["/x", "//y", "a/"], 3).len(), 3);
+        let paths = ["//y", "/x", "a/", "a//b"];
+        assert_eq!(tree(&paths, 9), ["[[y=1] x=1]", "a[=1 [b=1]]"]);
         assert_eq!(tree(&[], 1).len(), 0);
     }
 }
