@@ -94,7 +94,17 @@ pub struct FilePaths<'a> {
     seen: RefCell<HashMap<String, Option<String>>>,
 }
 
-impl FilePaths<'_> {
+impl<'a> FilePaths<'a> {
+    /// A view for the same file that has fixed nothing yet.
+    pub(crate) fn anew(&self) -> FilePaths<'a> {
+        FilePaths { fixer: self.fixer, base: self.base.clone(), seen: RefCell::default() }
+    }
+
+    /// Takes over what another view for the same file has fixed.
+    pub(crate) fn include(&self, other: FilePaths<'a>) {
+        self.seen.borrow_mut().extend(other.seen.into_inner());
+    }
+
     /// Like [`PathFixer::fix`], trying the path below the uploaded file's folder next.
     pub fn fix(&self, path: &str) -> Result<Option<String>> {
         self.fix_below(path, &[])

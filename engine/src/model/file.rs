@@ -149,7 +149,7 @@ impl FileCoverage {
         let (marks, last_marks) = self.marks.as_chunks();
         let (hits, last_hits) = self.hits.as_chunks();
         for (marks, hits) in marks.iter().zip(hits) {
-            totals += count_eight(marks, hits, &mut others);
+            count_eight(marks, hits, &mut others, &mut totals);
         }
         for (&marks, &hits) in last_marks.iter().zip(last_hits) {
             let row = others.evidence(marks, hits);
@@ -294,10 +294,10 @@ impl FileCoverage {
     }
 }
 
-/// Counts eight rows, the plain ones without a branch for each; `others` gives what the rest has in
-/// sparse columns.
+/// Counts eight rows in `totals`, the plain ones without a branch for each; `others` gives what the
+/// rest has in sparse columns.
 #[inline]
-fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>) -> Totals {
+fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>, totals: &mut Totals) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = 0x7f * ONES;
     let sum = |ones: u64| ones.wrapping_mul(ONES) >> 56;
@@ -308,19 +308,15 @@ fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>) -> Total
     for (row, &hits) in hits.iter().enumerate() {
         hit |= u64::from(hits > 0) << (8 * row);
     }
-    let mut totals = Totals {
-        lines: sum(plain),
-        hits: sum(plain & hit),
-        misses: sum(plain & !hit),
-        ..Totals::default()
-    };
+    totals.lines += sum(plain);
+    totals.hits += sum(plain & hit);
+    totals.misses += sum(plain & !hit);
     while rest != 0 {
         let at = (rest.trailing_zeros() / 8) as usize;
         rest &= rest - 1;
         let row = others.evidence(marks[at], hits[at]);
         totals.add(row.kind, row.coverage());
     }
-    totals
 }
 
 /// The missed arms of one session, where the report names them. A fully taken branch of a lone

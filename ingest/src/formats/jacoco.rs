@@ -361,25 +361,30 @@ fn skip_counters(scanner: &mut Scanner<'_>) {
 /// `<line nr="1" mi="0" ci="2" mb="0" cb="0"/>`, with its length in bytes.
 #[inline]
 fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
-    let mut at = 0;
-    let mut number = |before: &[u8]| {
-        let rest = text.get(at..)?.strip_prefix(before)?;
-        let (value, length) = digits(rest);
-        at += before.len() + length;
-        let is_plain = length == 1 || (length < 9 && rest[0] != b'0');
-        (length > 0 && is_plain).then_some(value)
-    };
-    let line = number(b"<line nr=\"")?;
-    number(b"\" mi=\"")?;
+    let (number, rest) = plain_number(text, b"<line nr=\"")?;
+    let (_, rest) = plain_number(rest, b"\" mi=\"")?;
+    let (instructions, rest) = plain_number(rest, b"\" ci=\"")?;
+    let (missed, rest) = plain_number(rest, b"\" mb=\"")?;
+    let (taken, rest) = plain_number(rest, b"\" cb=\"")?;
+    let rest = rest.strip_prefix(b"\"/>")?;
     let line = Line {
-        number: u32::try_from(line)
-            .ok()
-            .filter(|line| (1..=MAX_LINE).contains(line))?,
-        instructions: number(b"\" ci=\"")?,
-        missed: u32::try_from(number(b"\" mb=\"")?).ok()?,
-        taken: u32::try_from(number(b"\" cb=\"")?).ok()?,
+        number: number as u32,
+        instructions,
+        missed: missed as u32,
+        taken: taken as u32,
     };
-    text[at..].starts_with(b"\"/>").then_some((line, at + 3))
+    (1..=MAX_LINE)
+        .contains(&line.number)
+        .then_some((line, text.len() - rest.len()))
+}
+
+/// The number of at most 8 digits behind a text, and what follows.
+#[inline(always)]
+fn plain_number<'a, const N: usize>(text: &'a [u8], before: &[u8; N]) -> Option<(u64, &'a [u8])> {
+    let rest = text.strip_prefix(before)?;
+    let (value, length) = digits(rest);
+    let is_plain = length == 1 || (1 < length && length < 9 && rest[0] != b'0');
+    is_plain.then(|| (value, &rest[length..]))
 }
 
 #[cfg(test)]

@@ -9,8 +9,32 @@ use crate::error::{Failure, Result};
 
 const END: &[u8] = b"end_of_record";
 
+/// Tracefiles are read in pieces of about so many bytes, in parallel.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// Adds the files of a tracefile.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    super::parse_pieces(&pieces(content), context, parse_piece)
+}
+
+/// Cuts a tracefile behind ends of records.
+fn pieces(content: &[u8]) -> Vec<&[u8]> {
+    let end = memmem::Finder::new(b"\nend_of_record");
+    let mut pieces = Vec::with_capacity(content.len() / PIECE_BYTES + 1);
+    let mut rest = content;
+    while rest.len() > PIECE_BYTES {
+        let Some(found) = end.find(&rest[PIECE_BYTES..]) else {
+            break;
+        };
+        let (piece, behind) = rest.split_at(PIECE_BYTES + found + end.needle().len());
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+fn parse_piece(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut record = Record::default();
     let mut at = 0;
     while at < content.len() {
@@ -382,4 +406,61 @@ fn any_arm(value: &[u8]) -> Option<(i64, bool, ArmId)> {
 
 fn is_taken(taken: &[u8]) -> bool {
     !matches!(taken, b"-" | b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_with_a_record() {
+        let record = "SF:a.c\nDA:1,1\nend_of_record\n";
+        let content = record.repeat(3 * PIECE_BYTES / record.len()) + "SF:b.c\nDA:1,1";
+        let pieces = pieces(content.as_bytes());
+        assert_eq!(pieces.concat(), content.as_bytes());
+        let (last, others) = pieces.split_last().unwrap();
+        assert!(
+            !others.is_empty()
+                && others
+                    .iter()
+                    .all(|piece| piece.ends_with(b"\nend_of_record"))
+        );
+        assert!(last.ends_with(b"DA:1,1"));
+    }
+
+    #[test]
+    fn lines_of_any_shape_are_plain_or_left_to_the_slower_reader() {
+        let behind = "x".repeat(40);
+        let line = |text: &str| plain_line((text.to_owned() + &behind).as_bytes());
+        assert_eq!(line("DA:12,345\n"), Some((12, 345, 10)));
+        assert_eq!(
+            line("DA:1234567,12345678\n"),
+            Some((1_234_567, 12_345_678, 20))
+        );
+        for odd in [
+            "DA:0,1\n",
+            "DA:1,\n",
+            "DA:1,2,x\n",
+            "DA:1,123456789\n",
+            "DA:1,-1\n",
+            "DA:1,1\r\n",
+        ] {
+            assert_eq!(line(odd), None, "{odd}");
+        }
+        let arm = |text: &str| {
+            let (arm, length) = plain_arm((text.to_owned() + &behind).as_bytes())?;
+            Some((arm.line, arm.taken, arm.id.to_string(), length))
+        };
+        assert_eq!(arm("BRDA:7,0,12,-\n"), Some((7, false, "0:12".into(), 14)));
+        assert_eq!(arm("BRDA:7,10,2,0\n"), Some((7, false, "10:2".into(), 14)));
+        assert_eq!(arm("BRDA:7,10,2,00\n"), Some((7, true, "10:2".into(), 15)));
+        for odd in [
+            "BRDA:7,e0,1,1\n",
+            "BRDA:7,0,1,1,1\n",
+            "BRDA:7,12345,6789,1\n",
+            "BRDA:7,0,1\n",
+        ] {
+            assert_eq!(arm(odd), None, "{odd}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use engine::model::{FileCoverage, Totals};
+use rayon::prelude::*;
 
 use crate::age::AgeLimit;
 use crate::detect::Format;
@@ -70,6 +71,40 @@ impl Context<'_> {
             format!("{path}: the count of line {line} does not fit 64 bits and was lowered");
         self.problem(None, ProblemCode::CountTooLarge, message);
     }
+}
+
+/// Reads pieces of one file that do not depend on each other, in parallel. What comes of it is what
+/// would if they were read one after the other; the first failure counts.
+fn parse_pieces(
+    pieces: &[&[u8]],
+    context: &mut Context<'_>,
+    parse: fn(&[u8], &mut Context<'_>) -> Result<()>,
+) -> Result<()> {
+    if let [piece] = pieces {
+        return parse(piece, context);
+    }
+    let (name, format, parsers) = (context.name, context.format, context.parsers);
+    let (age, ignored) = (context.age, context.ignored);
+    let readers: Vec<_> = pieces.iter().map(|&piece| (piece, context.paths.anew())).collect();
+    let read: Vec<_> = readers
+        .into_par_iter()
+        .map(|(piece, paths)| {
+            let (found, problems) = (Found::default(), Vec::new());
+            let mut context =
+                Context { name, format, paths: &paths, parsers, age, ignored, found, problems };
+            let result = parse(piece, &mut context);
+            let Context { found, problems, .. } = context;
+            (result, found, problems, paths)
+        })
+        .collect();
+    for (result, found, problems, paths) in read {
+        context.paths.include(paths);
+        context.problems.extend(problems);
+        context.problems.truncate(MAX_PROBLEMS);
+        result?;
+        found.into_files().into_iter().for_each(|(path, file)| context.found.add(path, file));
+    }
+    Ok(())
 }
 
 /// The files that one reader found, in the order in which they came.
