@@ -69,10 +69,10 @@ impl PathFixer {
             },
             None => known::without_prefix(&fixed).to_owned(),
         };
-        if let Some(fixes) = &self.fixes {
-            if !fixed.is_empty() {
-                fixed = fixes.with_prefixes(&fixes.apply(&fixed));
-            }
+        if let Some(fixes) = &self.fixes
+            && !fixed.is_empty()
+        {
+            fixed = fixes.with_prefixes(&fixes.apply(&fixed));
         }
         Ok(self.filter.includes(&fixed).then_some(fixed))
     }
@@ -97,7 +97,11 @@ pub struct FilePaths<'a> {
 impl<'a> FilePaths<'a> {
     /// A view for the same file that has fixed nothing yet.
     pub(crate) fn anew(&self) -> FilePaths<'a> {
-        FilePaths { fixer: self.fixer, base: self.base.clone(), seen: RefCell::default() }
+        FilePaths {
+            fixer: self.fixer,
+            base: self.base.clone(),
+            seen: RefCell::default(),
+        }
     }
 
     /// Takes over what another view for the same file has fixed.

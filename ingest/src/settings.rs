@@ -149,11 +149,11 @@ enum Shape {
 }
 
 fn shape(text: &str) -> Shape {
+    let crosses_folders = text.contains("**") || text.contains("/*");
+    let is_lone_star = text.contains('*') && !text.contains("]*") && !text.contains(".*");
     if !text.contains(['*', '$', ']', '[']) {
         Shape::Prefix
-    } else if text.contains("**") || text.contains("/*") {
-        Shape::Glob
-    } else if text.contains('*') && !text.contains("]*") && !text.contains(".*") {
+    } else if crosses_folders || is_lone_star {
         Shape::Glob
     } else if anchored(&text.replace(r"\Z", r"\z")).is_some() {
         Shape::Regex

@@ -231,10 +231,10 @@ impl<'a> Scanner<'a> {
         let [quote @ (b'"' | b'\''), value @ ..] = value.trim_ascii_start() else {
             return;
         };
-        if let Some(end) = memchr(*quote, value) {
-            if self.entities.len() < MAX_ENTITIES {
-                self.entities.entry(name).or_insert(&value[..end]);
-            }
+        if let Some(end) = memchr(*quote, value)
+            && self.entities.len() < MAX_ENTITIES
+        {
+            self.entities.entry(name).or_insert(&value[..end]);
         }
     }
 
@@ -275,11 +275,13 @@ impl<'a> Scanner<'a> {
             });
             if let Some(text) = known {
                 out.extend_from_slice(text.as_bytes());
-            } else if let Some(value) = self.entities.get(name) {
-                if depth < MAX_ENTITY_DEPTH && out.len() < MAX_EXPANDED_BYTES && *lookups > 0 {
-                    *lookups -= 1;
-                    self.expand(value, depth + 1, lookups, out);
-                }
+            } else if let Some(value) = self.entities.get(name)
+                && depth < MAX_ENTITY_DEPTH
+                && out.len() < MAX_EXPANDED_BYTES
+                && *lookups > 0
+            {
+                *lookups -= 1;
+                self.expand(value, depth + 1, lookups, out);
             }
             rest = &rest[end + 1..];
         }

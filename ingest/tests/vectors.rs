@@ -4,6 +4,8 @@
 //! `fixes.txt`) or `scenario.json`, and `expected.json`. A case that deliberately differs from what
 //! Codecov makes of it has a `differs.txt` with the reason.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -192,10 +192,12 @@ impl FileCoverage {
             marks,
             ..FileCoverage::default()
         };
-        if self.arms.is_empty() && other.arms.is_empty() {
-            if self.complexity.is_empty() && other.complexity.is_empty() {
-                return joined;
-            }
+        if self.arms.is_empty()
+            && other.arms.is_empty()
+            && self.complexity.is_empty()
+            && other.complexity.is_empty()
+        {
+            return joined;
         }
         let (mut a, mut b) = (self.rows(), other.rows());
         let mut scratch = Vec::new();
@@ -302,7 +304,7 @@ fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>, totals: 
     const LOW: u64 = 0x7f * ONES;
     let sum = |ones: u64| ones.wrapping_mul(ONES) >> 56;
     let odd = u64::from_le_bytes(*marks) ^ (PLAIN as u64 * ONES);
-    let mut rest = ((odd & LOW) + LOW | odd) & !LOW;
+    let mut rest = (((odd & LOW) + LOW) | odd) & !LOW;
     let plain = (!rest >> 7) & ONES;
     let mut hit = 0;
     for (row, &hits) in hits.iter().enumerate() {

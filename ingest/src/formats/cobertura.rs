@@ -240,11 +240,11 @@ impl<'a, 'c> Reader<'a, 'c> {
         missing_arms(&line, coverage, handles_missing, &mut self.missed);
         self.missed.sort_unstable();
         self.missed.dedup();
-        if context.parsers.cobertura_partials_as_hits {
-            if let Coverage::Arms { taken: 1.., .. } = coverage {
-                (coverage, kind) = (Coverage::Hits(1), Kind::Line);
-                self.missed.clear();
-            }
+        if context.parsers.cobertura_partials_as_hits
+            && let Coverage::Arms { taken: 1.., .. } = coverage
+        {
+            (coverage, kind) = (Coverage::Hits(1), Kind::Line);
+            self.missed.clear();
         }
         match (coverage, kind) {
             (Coverage::Hits(hits), Kind::Line) => class.lines.hits(number, hits),

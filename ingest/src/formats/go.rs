@@ -310,17 +310,16 @@ fn several(parts: &[Part]) -> Coverage {
         .filter(|part| part.end == OPEN)
         .map(|part| part.hits)
         .max();
-    if let Some(hits) = open {
-        if runs
+    if let Some(hits) = open
+        && runs
             .last()
             .is_none_or(|last| last.end != width || last.hits != hits)
-        {
-            runs.push(Part {
-                start: width,
-                end: OPEN,
-                hits,
-            });
-        }
+    {
+        runs.push(Part {
+            start: width,
+            end: OPEN,
+            hits,
+        });
     }
     match runs[..] {
         [] => Coverage::Hits(all),

@@ -314,12 +314,12 @@ impl Reader {
         let Some(line) = context.checked_line(line, &source.path) else {
             return Ok(());
         };
-        if context.parsers.jacoco_partials_as_hits {
-            if let Coverage::Arms { taken, total } = coverage {
-                if taken > 0 && taken != total {
-                    coverage = Coverage::Hits(1);
-                }
-            }
+        if context.parsers.jacoco_partials_as_hits
+            && let Coverage::Arms { taken, total } = coverage
+            && taken > 0
+            && taken != total
+        {
+            coverage = Coverage::Hits(1);
         }
         let method = source
             .complexity

@@ -434,8 +434,8 @@ mod tests {
         let line = |text: &str| plain_line((text.to_owned() + &behind).as_bytes());
         assert_eq!(line("DA:12,345\n"), Some((12, 345, 10)));
         assert_eq!(
-            line("DA:1234567,12345678\n"),
-            Some((1_234_567, 12_345_678, 20))
+            line("DA:1234567,1234567\n"),
+            Some((1_234_567, 1_234_567, 19))
         );
         for odd in [
             "DA:0,1\n",
