@@ -104,7 +104,8 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
 #[inline]
 fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
     let mut window = Window::<4>::new(text)?;
-    let ends = [(); 6].map(|()| window.next_other());
+    let mut end = || window.next_other();
+    let ends = [end(), end(), end(), end(), end(), end()];
     let starts = [
         0,
         ends[0] + 1,
@@ -163,10 +164,10 @@ fn add_file(
     let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
         return Ok(());
     };
-    if !regions.is_sorted() {
+    if !regions.is_sorted_by(|a, b| a < b) {
         regions.sort_unstable();
+        regions.dedup();
     }
-    regions.dedup();
     if regions.first().is_some_and(|first| first.start_line == 0) {
         return Err(Failure::fails(format!(
             "go: a region of {name} starts at line 0"
@@ -206,7 +207,16 @@ fn sweep(regions: &[Region], mut each: impl FnMut(u32, &[Part])) {
     let mut line = 0;
     while next < regions.len() || !active.is_empty() {
         if active.is_empty() {
-            line = regions[next].start_line;
+            let region = regions[next];
+            line = region.start_line;
+            let following = regions
+                .get(next + 1)
+                .map_or(u32::MAX, |next| next.start_line);
+            if (line..following).contains(&region.end_line) && region.end_line <= MAX_LINE {
+                each_alone(region, &mut each);
+                next += 1;
+                continue;
+            }
         }
         while let Some(region) = regions.get(next).filter(|region| region.start_line <= line) {
             active.push(*region);
@@ -244,6 +254,16 @@ fn sweep(regions: &[Region], mut each: impl FnMut(u32, &[Part])) {
             }
         }
         line += 1;
+    }
+}
+
+/// Calls `each` for every line of a region that shares none with others.
+#[inline]
+fn each_alone(region: Region, each: &mut impl FnMut(u32, &[Part])) {
+    for line in region.start_line..=region.end_line {
+        if let Some(part) = part_of(&region, line) {
+            each(line, &[part]);
+        }
     }
 }
 
