@@ -69,7 +69,7 @@ fn read(content: &[u8]) -> Result<Option<Document>> {
         files: Vec::new(),
         executed: Lines::default(),
         missing: Lines::default(),
-        file: FileBuilder::new(),
+        rows: Rows::default(),
     };
     match reader.document() {
         Ok(keys) => Ok((keys.files && keys.contexts).then_some(Document {
@@ -119,18 +119,40 @@ impl Lines {
     }
 }
 
-/// Lines that ran and lines that did not, both sorted. One that is in both ran.
-fn merge(executed: &Lines, missing: &Lines, file: &mut FileBuilder) -> File {
-    let mut missing_lines = missing.numbers.iter().copied().peekable();
-    for &line in &executed.numbers {
-        while let Some(missed) = missing_lines.next_if(|&missed| missed < line) {
-            file.hits(missed, 0);
-        }
-        file.hits(line, 1);
+/// Rows of one file. Those of the next take their place in memory.
+#[derive(Default)]
+struct Rows {
+    lines: Vec<u32>,
+    hits: Vec<u64>,
+}
+
+impl Rows {
+    #[inline]
+    fn push(&mut self, line: u32, hits: u64) {
+        self.lines.push(line);
+        self.hits.push(hits);
     }
-    missing_lines.for_each(|line| file.hits(line, 0));
+}
+
+/// Lines that ran and lines that did not, both sorted. One that is in both ran.
+fn merge(executed: &Lines, missing: &Lines, rows: &mut Rows) -> File {
+    rows.lines.clear();
+    rows.hits.clear();
+    let mut missed = &missing.numbers[..];
+    for &line in &executed.numbers {
+        while let [before, rest @ ..] = missed
+            && *before < line
+        {
+            rows.push(*before, 0);
+            missed = rest;
+        }
+        rows.push(line, 1);
+    }
+    missed.iter().for_each(|&line| rows.push(line, 0));
+    let mut file = FileBuilder::new();
+    file.plain(&rows.lines, &rows.hits);
     File {
-        lines: file.take(),
+        lines: file.finish(),
         cut: executed.cut | missing.cut,
     }
 }
@@ -164,7 +186,7 @@ struct Reader<'a> {
     files: Vec<(String, Result<File>)>,
     executed: Lines,
     missing: Lines,
-    file: FileBuilder,
+    rows: Rows,
 }
 
 impl Reader<'_> {
@@ -252,7 +274,7 @@ impl Reader<'_> {
             List::Absent => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
         };
         let both = check(executed, "executed_lines").and(check(missing, "missing_lines"));
-        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.file)))
+        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.rows)))
     }
 }
 
