@@ -37,21 +37,39 @@ impl App {
     /// node's own cache folder, as two processes cannot share one.
     pub async fn open(config: Config, clock: Clock, role: &str) -> Result<App> {
         let data = config.data.clone();
-        std::fs::create_dir_all(&data).map_err(|e| Error::io(format!("create {}", data.display()), e))?;
+        std::fs::create_dir_all(&data)
+            .map_err(|e| Error::io(format!("create {}", data.display()), e))?;
         let db = open_db(&config, clock.clone()).await?;
         let key = signing_key(&db).await?;
         let blobs = LocalBlobs::open(&data.join("blobs"), key, clock.clone())?;
-        let cache = Arc::new(Cache::open(&data.join("cache").join(role), CacheLimits::default())?);
+        let cache = Arc::new(Cache::open(
+            &data.join("cache").join(role),
+            CacheLimits::default(),
+        )?);
         let folds = Folds::new(cache, Arc::new(blobs.clone()));
         let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
-        Ok(App { db, blobs, folds, clock, config: Arc::new(config), upload_limit })
+        Ok(App {
+            db,
+            blobs,
+            folds,
+            clock,
+            config: Arc::new(config),
+            upload_limit,
+        })
     }
 
     /// A worker on this node's parts.
     pub fn worker(&self) -> Worker {
         let blobs: Arc<dyn Blobs> = Arc::new(self.blobs.clone());
         let name = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
-        Worker::new(self.db.clone(), blobs, self.folds.clone(), self.clock.clone(), name, self.config.jobs)
+        Worker::new(
+            self.db.clone(),
+            blobs,
+            self.folds.clone(),
+            self.clock.clone(),
+            name,
+            self.config.jobs,
+        )
     }
 }
 
@@ -66,7 +84,9 @@ pub async fn open_db(config: &Config, clock: Clock) -> Result<Db> {
 async fn signing_key(db: &Db) -> Result<Secret> {
     let fresh = new_signing_key();
     let key = db.write(move |conn| {
-        Box::pin(async move { get_or_insert_setting(conn, "url_signing_key", fresh.expose()).await })
+        Box::pin(
+            async move { get_or_insert_setting(conn, "url_signing_key", fresh.expose()).await },
+        )
     });
     Ok(Secret::new(key.await?))
 }

@@ -1,8 +1,8 @@
 //! What goes wrong, in the shapes that clients print. The only place that knows status codes.
 
+use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use serde_json::{Value, json};
 
 /// What handlers return.
@@ -43,20 +43,31 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
-            Error::Detail(status, detail) => (status, Json(json!({ "detail": detail }))).into_response(),
-            Error::List(text) => (StatusCode::BAD_REQUEST, Json(json!([text]))).into_response(),
-            Error::Field(field, text) => (StatusCode::BAD_REQUEST, Json(json!({ field: [text] }))).into_response(),
-            Error::Plain(status, text) => {
-                (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+            Error::Detail(status, detail) => {
+                (status, Json(json!({ "detail": detail }))).into_response()
             }
+            Error::List(text) => (StatusCode::BAD_REQUEST, Json(json!([text]))).into_response(),
+            Error::Field(field, text) => {
+                (StatusCode::BAD_REQUEST, Json(json!({ field: [text] }))).into_response()
+            }
+            Error::Plain(status, text) => (
+                status,
+                [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+                text,
+            )
+                .into_response(),
             Error::Unauthorized(scheme, detail) => {
                 let mut answer = Error::Detail(StatusCode::UNAUTHORIZED, detail).into_response();
-                answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+                answer
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
                 answer
             }
             Error::Busy(status, detail, seconds) => {
                 let mut answer = Error::Detail(status, detail).into_response();
-                answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                answer
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, seconds.into());
                 answer
             }
             Error::Body(status, body) => (status, Json(body)).into_response(),
@@ -72,12 +83,16 @@ impl From<engine::Error> for Error {
             engine::Error::Invalid { .. } => Error::List(error.to_string()),
             _ if error.is_transient() => {
                 tracing::error!(%error, "request failed for now");
-                let detail = "The server is busy or one of its parts is out of reach. Try again shortly.";
+                let detail =
+                    "The server is busy or one of its parts is out of reach. Try again shortly.";
                 Error::Busy(StatusCode::SERVICE_UNAVAILABLE, detail.into(), 1)
             }
             _ => {
                 tracing::error!(%error, "request failed");
-                Error::Body(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "Server Error (500)" }))
+                Error::Body(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    json!({ "error": "Server Error (500)" }),
+                )
             }
         }
     }

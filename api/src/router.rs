@@ -15,7 +15,9 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use crate::config::CALL_MAX_BYTES;
 use crate::error::Error;
-use crate::handlers::{blobs, bundles, downloads, health, legacy, pulls, rest, test_results, uploads};
+use crate::handlers::{
+    blobs, bundles, downloads, health, legacy, pulls, rest, test_results, uploads,
+};
 use crate::middleware::limit::limit_uploads;
 use crate::middleware::log::log_requests;
 use crate::middleware::path::normalise;
@@ -45,19 +47,32 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .with_state(app);
     // Routing happens inside, so that it sees the one spelling of each path.
-    let normalised = ServiceBuilder::new().layer(MapRequestLayer::new(normalise)).service(routes);
+    let normalised = ServiceBuilder::new()
+        .layer(MapRequestLayer::new(normalise))
+        .service(routes);
     Router::new().fallback_service(normalised)
 }
 
 async fn unknown_path(uri: Uri) -> Response {
     tracing::debug!(path = uri.path(), "unknown path");
-    Error::Body(StatusCode::NOT_FOUND, json!({ "error": "Page Not Found (404)" })).into_response()
+    Error::Body(
+        StatusCode::NOT_FOUND,
+        json!({ "error": "Page Not Found (404)" }),
+    )
+    .into_response()
 }
 
 async fn wrong_method(method: Method, _: Request) -> Error {
-    Error::Detail(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{method}\" not allowed."))
+    Error::Detail(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("Method \"{method}\" not allowed."),
+    )
 }
 
 fn panicked() -> Response {
-    Error::Body(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "Server Error (500)" })).into_response()
+    Error::Body(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        json!({ "error": "Server Error (500)" }),
+    )
+    .into_response()
 }

@@ -12,14 +12,23 @@ use crate::app::App;
 use crate::router;
 
 /// Upper edges of the request histogram, in seconds; 3 is the budget that nothing may cross.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0,
+];
 
 /// Serves the API, and works the queue, until `shutdown`; then finishes what has begun.
-pub async fn serve(app: App, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+pub async fn serve(
+    app: App,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let worker = tokio::spawn(app.worker().run(stop.clone().cancelled_owned()));
-    let service = router::service(app, metrics_recorder()).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
+    let service = router::service(app, metrics_recorder())
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
+        .with_graceful_shutdown(shutdown)
+        .await;
     stop.cancel();
     worker.await?;
     Ok(served?)

@@ -8,7 +8,11 @@ fn utc(us: i64) -> DateTime<Utc> {
 
 /// `2022-01-01T00:00:00Z`, with microseconds when there are any.
 pub fn iso(us: i64) -> String {
-    let format = if us % 1_000_000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
+    let format = if us % 1_000_000 == 0 {
+        SecondsFormat::Secs
+    } else {
+        SecondsFormat::Micros
+    };
     utc(us).to_rfc3339_opts(format, true)
 }
 
@@ -35,6 +39,9 @@ mod tests {
     fn microseconds_show_only_when_there_are_any() {
         assert_eq!(iso(1_640_995_200_000_000), "2022-01-01T00:00:00Z");
         assert_eq!(iso(1_640_995_200_000_001), "2022-01-01T00:00:00.000001Z");
-        assert_eq!(spaced(1_640_995_200_000_000), "2022-01-01 00:00:00.000000+00:00");
+        assert_eq!(
+            spaced(1_640_995_200_000_000),
+            "2022-01-01 00:00:00.000000+00:00"
+        );
     }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, IteratorMode, Options,
-    ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, IteratorMode,
+    Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use crate::model::FileCoverage;
@@ -43,7 +43,10 @@ pub struct CacheLimits {
 impl Default for CacheLimits {
     /// 4 GiB on disk, 16 MiB in memory.
     fn default() -> CacheLimits {
-        CacheLimits { disk_bytes: 4 << 30, memory_bytes: 16 << 20 }
+        CacheLimits {
+            disk_bytes: 4 << 30,
+            memory_bytes: 16 << 20,
+        }
     }
 }
 
@@ -85,7 +88,12 @@ impl Cache {
         })?;
         let usage = Usage::load(&db)?;
         let headers = quick_cache::sync::Cache::with_weighter(256, HEADER_FILES_MAX, ByFiles);
-        Ok(Cache { db, limits, usage: Mutex::new(usage), headers })
+        Ok(Cache {
+            db,
+            limits,
+            usage: Mutex::new(usage),
+            headers,
+        })
     }
 
     /// The path table of an entry. Marks it as used.
@@ -94,7 +102,10 @@ impl Cache {
             self.usage().touch(key);
             return Ok(Some(header));
         }
-        let stored = self.db.get_pinned_cf(self.column(HEADERS), key).map_err(|e| rocks("read header", e))?;
+        let stored = self
+            .db
+            .get_pinned_cf(self.column(HEADERS), key)
+            .map_err(|e| rocks("read header", e))?;
         let Some(header) = stored.and_then(|stored| Header::decode(&stored).ok()) else {
             return Ok(None);
         };
@@ -111,7 +122,9 @@ impl Cache {
             .db
             .get_pinned_cf(self.column(CHUNKS), chunk_key(key, &file.path))
             .map_err(|e| rocks("read chunk", e))?;
-        stored.map(|chunk| decode_chunk(&chunk, file.size)).transpose()
+        stored
+            .map(|chunk| decode_chunk(&chunk, file.size))
+            .transpose()
     }
 
     /// The compressed chunks of an entry, in the order of its paths; an evicted entry gives none.
@@ -120,7 +133,11 @@ impl Cache {
         options.set_iterate_range(rocksdb::PrefixRange(&key[..]));
         self.db
             .iterator_cf_opt(self.column(CHUNKS), options, IteratorMode::Start)
-            .map(|entry| entry.map(|(_, chunk)| chunk).map_err(|e| rocks("read chunks", e)))
+            .map(|entry| {
+                entry
+                    .map(|(_, chunk)| chunk)
+                    .map_err(|e| rocks("read chunks", e))
+            })
     }
 
     /// Keeps an entry, and evicts others when the bound is passed.
@@ -131,7 +148,9 @@ impl Cache {
             batch.put_cf(chunks, chunk_key(&key, &file.path), entry.chunk(file));
         }
         batch.put_cf(self.column(HEADERS), key, entry.header_bytes());
-        self.db.write_opt(batch, &unlogged()).map_err(|e| rocks("write entry", e))?;
+        self.db
+            .write_opt(batch, &unlogged())
+            .map_err(|e| rocks("write entry", e))?;
         self.headers.insert(key, Arc::new(entry.header().clone()));
         let evicted = {
             let mut usage = self.usage();
@@ -161,11 +180,15 @@ impl Cache {
             end[..KEY_BYTES].copy_from_slice(key);
             batch.delete_range_cf(self.column(CHUNKS), &key[..], &end[..]);
         }
-        self.db.write_opt(batch, &unlogged()).map_err(|e| rocks("evict", e))
+        self.db
+            .write_opt(batch, &unlogged())
+            .map_err(|e| rocks("evict", e))
     }
 
     fn column(&self, name: &'static str) -> &ColumnFamily {
-        self.db.cf_handle(name).expect("opened with all column families")
+        self.db
+            .cf_handle(name)
+            .expect("opened with all column families")
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -177,7 +200,9 @@ impl Usage {
     /// Counts what a former run left. Its order of use is lost; the order of keys stands in.
     fn load(db: &DB) -> Result<Usage> {
         let mut usage = Usage::default();
-        let headers = db.cf_handle(HEADERS).expect("opened with all column families");
+        let headers = db
+            .cf_handle(HEADERS)
+            .expect("opened with all column families");
         for entry in db.iterator_cf(headers, IteratorMode::Start) {
             let (key, header) = entry.map_err(|e| rocks("list entries", e))?;
             if let (Ok(key), Ok(header)) = (CacheKey::try_from(&*key), Header::decode(&header)) {
@@ -219,7 +244,9 @@ impl Usage {
         }
         let goal_bytes = (limit_bytes as f64 * EVICT_TO) as u64;
         while self.bytes > goal_bytes && self.entries.len() > 1 {
-            let Some((_, &key)) = self.by_sequence.first_key_value() else { break };
+            let Some((_, &key)) = self.by_sequence.first_key_value() else {
+                break;
+            };
             self.remove(&key);
             evicted.push(key);
         }
@@ -278,7 +305,10 @@ mod tests {
 
     fn cache(disk_bytes: u64) -> (tempfile::TempDir, Cache) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let limits = CacheLimits { disk_bytes, ..CacheLimits::default() };
+        let limits = CacheLimits {
+            disk_bytes,
+            ..CacheLimits::default()
+        };
         let cache = Cache::open(&dir.path().join("cache"), limits).expect("an empty cache opens");
         (dir, cache)
     }
@@ -288,9 +318,15 @@ mod tests {
         let (_dir, cache) = cache(1 << 20);
         let entry = entry(3);
         cache.insert(entry.name().0, &entry).expect("insert");
-        let header = cache.header(&entry.name().0).expect("read").expect("present");
+        let header = cache
+            .header(&entry.name().0)
+            .expect("read")
+            .expect("present");
         assert_eq!(*header, *entry.header());
-        let file = cache.file(&entry.name().0, &header.files[0]).expect("read").expect("present");
+        let file = cache
+            .file(&entry.name().0, &header.files[0])
+            .expect("read")
+            .expect("present");
         assert_eq!(file.totals(), header.files[0].totals);
     }
 
@@ -301,9 +337,16 @@ mod tests {
         for entry in &entries[..3] {
             cache.insert(entry.name().0, entry).expect("insert");
         }
-        cache.header(&entries[0].name().0).expect("read").expect("present");
-        cache.insert(entries[3].name().0, &entries[3]).expect("insert");
-        let present = entries.iter().map(|e| cache.header(&e.name().0).expect("read").is_some());
+        cache
+            .header(&entries[0].name().0)
+            .expect("read")
+            .expect("present");
+        cache
+            .insert(entries[3].name().0, &entries[3])
+            .expect("insert");
+        let present = entries
+            .iter()
+            .map(|e| cache.header(&e.name().0).expect("read").is_some());
         assert_eq!(present.collect::<Vec<_>>(), [true, false, false, true]);
     }
 
@@ -312,7 +355,8 @@ mod tests {
         let (dir, cache) = cache(1 << 20);
         drop(cache);
         std::fs::write(dir.path().join("cache/CURRENT"), "rubbish").expect("write");
-        let cache = Cache::open(&dir.path().join("cache"), CacheLimits::default()).expect("opens anew");
+        let cache =
+            Cache::open(&dir.path().join("cache"), CacheLimits::default()).expect("opens anew");
         assert_eq!(cache.size_bytes(), 0);
     }
 }

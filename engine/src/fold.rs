@@ -61,12 +61,18 @@ pub struct Folds {
 impl Folds {
     /// Folds over this cache and the packs of this object store.
     pub fn new(cache: Arc<Cache>, blobs: Arc<dyn Blobs>) -> Folds {
-        Folds { cache, blobs, running: Arc::default() }
+        Folds {
+            cache,
+            blobs,
+            running: Arc::default(),
+        }
     }
 
     /// Stores a new pack: in the object store, then in the cache. Idempotent.
     pub async fn store(&self, pack: Pack) -> Result<()> {
-        self.blobs.put(&pack.name().blob_key(), pack.bytes().clone()).await?;
+        self.blobs
+            .put(&pack.name().blob_key(), pack.bytes().clone())
+            .await?;
         let cache = self.cache.clone();
         blocking(move || cache.insert(pack.name().0, &pack)).await
     }
@@ -87,7 +93,10 @@ impl Folds {
             Some(header) => header,
             None => self.fold(key, packs).await?,
         };
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
         Ok(header)
     }
 
@@ -104,16 +113,25 @@ impl Folds {
             }
             self.forget(packs).await?;
         }
-        Err(Error::Busy { what: "cache".into() })
+        Err(Error::Busy {
+            what: "cache".into(),
+        })
     }
 
     /// The evidence of several files of the report, in the order of `entries`, which stand in its
     /// header. Decoded in parallel.
-    pub async fn files(&self, packs: &PackSet, entries: Vec<FileEntry>) -> Result<Vec<FileCoverage>> {
+    pub async fn files(
+        &self,
+        packs: &PackSet,
+        entries: Vec<FileEntry>,
+    ) -> Result<Vec<FileCoverage>> {
         for _ in 0..REBUILDS_MAX {
             let (cache, key, wanted) = (self.cache.clone(), packs.key(), entries.clone());
             let read = move || -> Result<Option<Vec<FileCoverage>>> {
-                wanted.par_iter().map(|entry| cache.file(&key, entry)).collect()
+                wanted
+                    .par_iter()
+                    .map(|entry| cache.file(&key, entry))
+                    .collect()
             };
             if let Some(files) = blocking(read).await? {
                 return Ok(files);
@@ -121,7 +139,9 @@ impl Folds {
             self.forget(packs).await?;
             self.report(packs).await?;
         }
-        Err(Error::Busy { what: "cache".into() })
+        Err(Error::Busy {
+            what: "cache".into(),
+        })
     }
 
     async fn cached(&self, key: CacheKey) -> Result<Option<Arc<Header>>> {
@@ -137,7 +157,12 @@ impl Folds {
 
     /// The lock of those who want the same report at once.
     fn turn(&self, key: CacheKey) -> Arc<tokio::sync::Mutex<()>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+            .or_default()
+            .clone()
     }
 
     async fn fold(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
@@ -147,7 +172,10 @@ impl Folds {
         }
         let cache = self.cache.clone();
         blocking(move || {
-            let sources = sources.into_iter().map(|source| source.open(&cache)).collect::<Result<Vec<_>>>()?;
+            let sources = sources
+                .into_iter()
+                .map(|source| source.open(&cache))
+                .collect::<Result<Vec<_>>>()?;
             let report = match &sources[..] {
                 [Opened::Fetched(pack)] => pack.clone(),
                 sources => pack::encode(&join(sources)?, sources.len() as u32)?,
@@ -163,7 +191,10 @@ impl Folds {
         if let Some(header) = self.cached(name.0).await? {
             return Ok(Source::Cached(name, header));
         }
-        Ok(Source::Fetched(name, self.blobs.get(&name.blob_key()).await?))
+        Ok(Source::Fetched(
+            name,
+            self.blobs.get(&name.blob_key()).await?,
+        ))
     }
 }
 
@@ -185,7 +216,9 @@ impl Source {
             Source::Cached(name, header) => {
                 let chunks = cache.chunks(&name.0).collect::<Result<Vec<_>>>()?;
                 if chunks.len() != header.files.len() {
-                    return Err(Error::Busy { what: format!("cache of pack {name}") });
+                    return Err(Error::Busy {
+                        what: format!("cache of pack {name}"),
+                    });
                 }
                 Ok(Opened::Cached(header, chunks))
             }
@@ -215,7 +248,13 @@ fn join(packs: &[Opened]) -> Result<Vec<(Box<str>, FileCoverage)>> {
     let mut by_path: Vec<(&str, usize, usize)> = packs
         .iter()
         .enumerate()
-        .flat_map(|(p, pack)| pack.header().files.iter().enumerate().map(move |(f, file)| (&*file.path, p, f)))
+        .flat_map(|(p, pack)| {
+            pack.header()
+                .files
+                .iter()
+                .enumerate()
+                .map(move |(f, file)| (&*file.path, p, f))
+        })
         .collect();
     by_path.par_sort_unstable();
     let same_path: Vec<&[(&str, usize, usize)]> = by_path.chunk_by(|a, b| a.0 == b.0).collect();
@@ -225,7 +264,9 @@ fn join(packs: &[Opened]) -> Result<Vec<(Box<str>, FileCoverage)>> {
             let path = sources[0].0;
             let mut files = sources.iter().map(|&(_, p, f)| packs[p].file(f));
             let first = files.next().expect("a group has a member")?;
-            let joined = files.try_fold(first, |joined, file| Ok::<_, Error>(join_file(path, joined, file?)))?;
+            let joined = files.try_fold(first, |joined, file| {
+                Ok::<_, Error>(join_file(path, joined, file?))
+            })?;
             Ok((path.into(), joined))
         })
         .collect()
@@ -251,8 +292,12 @@ fn all_missed(file: &FileCoverage) -> bool {
     totals.lines == totals.misses
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::Closed { what: format!("worker thread ({error})") })?
+        .map_err(|error| Error::Closed {
+            what: format!("worker thread ({error})"),
+        })?
 }

@@ -16,7 +16,10 @@ pub enum Mapped {
 impl Mapped {
     /// Maps a file that we wrote and sealed ourselves: it is only ever unlinked, never changed or
     /// truncated. Errors: `Io`.
-    #[expect(unsafe_code, reason = "mapping is the one way to parse a file larger than memory")]
+    #[expect(
+        unsafe_code,
+        reason = "mapping is the one way to parse a file larger than memory"
+    )]
     pub fn sealed(mut file: File) -> Result<Mapped> {
         // SAFETY: `Blobs::open` gives files that were written to a temporary name, synced and
         // renamed; no code of ours opens such a file for writing again, and its folder is ours.
@@ -24,7 +27,8 @@ impl Mapped {
             Ok(map) => Ok(Mapped::Map(map)),
             Err(_) => {
                 let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|e| Error::io("read sealed file", e))?;
+                std::io::Read::read_to_end(&mut file, &mut bytes)
+                    .map_err(|e| Error::io("read sealed file", e))?;
                 Ok(Mapped::Copy(bytes))
             }
         }

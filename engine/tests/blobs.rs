@@ -161,6 +161,7 @@ fn stale_temporary_file_is_removed_at_start_and_a_fresh_one_stays() {
         folder.path().join("tmp/stale"),
         folder.path().join("tmp/fresh"),
     );
+    #[expect(clippy::disallowed_methods, reason = "a file's age is the system's")]
     let days_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 24 * 3600);
     std::fs::File::create(&stale)
         .unwrap()

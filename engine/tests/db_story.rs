@@ -166,7 +166,7 @@ async fn owners_and_repos(conn: &mut Conn) -> Result<RepoId> {
     );
     assert_eq!(
         repos::list_repos_named(conn, "ACME", "Widgets").await?,
-        [widgets.clone()]
+        std::slice::from_ref(&widgets)
     );
 
     let page = Page::first(10);

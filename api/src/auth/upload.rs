@@ -14,8 +14,14 @@ use crate::app::App;
 use crate::error::{Error, Result};
 
 /// The services whose repositories can receive uploads, by their long names.
-pub const SERVICES: [&str; 6] =
-    ["github", "gitlab", "bitbucket", "github_enterprise", "gitlab_enterprise", "bitbucket_server"];
+pub const SERVICES: [&str; 6] = [
+    "github",
+    "gitlab",
+    "bitbucket",
+    "github_enterprise",
+    "gitlab_enterprise",
+    "bitbucket_server",
+];
 
 /// The scheme that a refused upload is told of.
 const SCHEME: &str = "Token";
@@ -55,7 +61,9 @@ pub fn header_token(headers: &HeaderMap) -> Result<Option<&str>> {
         return Ok(None);
     };
     let malformed = |why: &str| Error::Unauthorized(SCHEME, format!("Invalid token header. {why}"));
-    let text = header.to_str().map_err(|_| malformed("Token string should not contain invalid characters."))?;
+    let text = header
+        .to_str()
+        .map_err(|_| malformed("Token string should not contain invalid characters."))?;
     let mut words = text.split_ascii_whitespace();
     let scheme = words.next().unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("token") {
@@ -102,10 +110,18 @@ pub async fn authorise(
         }
         (Caller::Known(_), None) => return Err(Error::List("Repository not found".into())),
         (Caller::Known(token), Some(target)) if opens(&token, &target) => return activated(target),
-        (Caller::Nobody, Some(target)) if open_to_all(&target, tokenless) => return activated(target),
+        (Caller::Nobody, Some(target)) if open_to_all(&target, tokenless) => {
+            return activated(target);
+        }
         (Caller::Unknown | Caller::Nobody, None) => return Err(refused(tokenless)),
         (Caller::Known(_), Some(target)) => {
-            note_refusal(app, &target, sha, "the token belongs to another repository or owner").await?;
+            note_refusal(
+                app,
+                &target,
+                sha,
+                "the token belongs to another repository or owner",
+            )
+            .await?;
             Error::forbidden()
         }
         (Caller::Unknown, Some(target)) => {
@@ -141,7 +157,12 @@ fn refused(tokenless: Tokenless<'_>) -> Error {
 }
 
 /// Notes a refused call, unless the commit has had many: anyone can be refused.
-async fn note_refusal(app: &App, target: &Target, sha: Option<&str>, why: &'static str) -> Result<()> {
+async fn note_refusal(
+    app: &App,
+    target: &Target,
+    sha: Option<&str>,
+    why: &'static str,
+) -> Result<()> {
     let Some(sha) = sha.filter(|sha| sha.len() <= SHA_MAX_BYTES) else {
         return Ok(());
     };
@@ -163,7 +184,9 @@ async fn note_refusal(app: &App, target: &Target, sha: Option<&str>, why: &'stat
         started_us: now_us,
         duration_us: 0,
     };
-    app.db.write(move |conn| Box::pin(async move { insert_step(conn, &step).await })).await?;
+    app.db
+        .write(move |conn| Box::pin(async move { insert_step(conn, &step).await }))
+        .await?;
     Ok(())
 }
 
@@ -191,7 +214,8 @@ pub fn opens(token: &UploadToken, target: &Target) -> bool {
 }
 
 fn open_to_all(target: &Target, tokenless: Tokenless<'_>) -> bool {
-    let fork = matches!(tokenless, Tokenless::Public { branch: Some(branch) } if branch.contains(':'));
+    let fork =
+        matches!(tokenless, Tokenless::Public { branch: Some(branch) } if branch.contains(':'));
     !target.repo.private && (fork || !target.owner.upload_token_required)
 }
 
@@ -200,7 +224,10 @@ pub fn require_activated(repo: &Repo) -> Result<()> {
     if repo.activated {
         return Ok(());
     }
-    let text = format!("Repository {} is deactivated. To resume uploading to it, activate it in its settings.", repo.name);
+    let text = format!(
+        "Repository {} is deactivated. To resume uploading to it, activate it in its settings.",
+        repo.name
+    );
     Err(Error::List(text))
 }
 
@@ -216,8 +243,14 @@ mod tests {
 
     #[test]
     fn the_scheme_word_is_compared_without_case() {
-        assert_eq!(token("token abc").expect("well formed").as_deref(), Some("abc"));
-        assert_eq!(token("Token abc").expect("well formed").as_deref(), Some("abc"));
+        assert_eq!(
+            token("token abc").expect("well formed").as_deref(),
+            Some("abc")
+        );
+        assert_eq!(
+            token("Token abc").expect("well formed").as_deref(),
+            Some("abc")
+        );
         assert_eq!(token("Bearer abc").expect("another scheme"), None);
         assert!(token("token").is_err());
         assert!(token("token a b").is_err());
@@ -225,8 +258,14 @@ mod tests {
 
     #[test]
     fn nested_groups_are_joined_by_single_colons() {
-        assert_eq!(split_slug("acme::::widgets"), Some(("acme".into(), "widgets")));
-        assert_eq!(split_slug("grp:::sub1:::sub2::::proj"), Some(("grp:sub1:sub2".into(), "proj")));
+        assert_eq!(
+            split_slug("acme::::widgets"),
+            Some(("acme".into(), "widgets"))
+        );
+        assert_eq!(
+            split_slug("grp:::sub1:::sub2::::proj"),
+            Some(("grp:sub1:sub2".into(), "proj"))
+        );
         assert_eq!(split_slug("acme/widgets"), None);
     }
 }

@@ -64,7 +64,11 @@ struct TokenAddArgs {
     #[command(flatten)]
     data: DataArgs,
     /// The owner whose repositories it reads
-    #[arg(long, conflicts_with = "instance", required_unless_present = "instance")]
+    #[arg(
+        long,
+        conflicts_with = "instance",
+        required_unless_present = "instance"
+    )]
     owner: Option<String>,
     /// The owner's service
     #[arg(long, default_value = "github")]
@@ -109,7 +113,8 @@ async fn add_repo(args: RepoAddArgs) -> anyhow::Result<()> {
     let (service, owner, name) = split_repo(&args.repo)?;
     let (service, name) = (service.to_string(), name.to_string());
     let config = args.data.config();
-    std::fs::create_dir_all(&config.data).with_context(|| format!("create {}", config.data.display()))?;
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("create {}", config.data.display()))?;
     let db = open_db(&config, Clock::system()).await?;
     let now_us = db.clock().now_us();
     let token = new_upload_token();
@@ -117,13 +122,23 @@ async fn add_repo(args: RepoAddArgs) -> anyhow::Result<()> {
     let (private, revoke_others) = (!args.public, args.revoke_others);
     let added = db.write(move |conn| {
         Box::pin(async move {
-            let owner = upsert_owner(conn, OwnerId::generate(now_us), &service, &owner, now_us).await?;
-            let new = NewRepo { id: RepoId::generate(now_us), owner_id: owner.id, name, private };
+            let owner =
+                upsert_owner(conn, OwnerId::generate(now_us), &service, &owner, now_us).await?;
+            let new = NewRepo {
+                id: RepoId::generate(now_us),
+                owner_id: owner.id,
+                name,
+                private,
+            };
             let repo = upsert_repo(conn, &new, now_us).await?;
             if revoke_others {
                 revoke_upload_tokens_of_repo(conn, repo.id, now_us).await?;
             }
-            let row = UploadToken { id: TokenId::generate(now_us), repo_id: Some(repo.id), owner_id: None };
+            let row = UploadToken {
+                id: TokenId::generate(now_us),
+                repo_id: Some(repo.id),
+                owner_id: None,
+            };
             insert_upload_token(conn, &row, &hash, now_us).await
         })
     });
@@ -134,7 +149,8 @@ async fn add_repo(args: RepoAddArgs) -> anyhow::Result<()> {
 async fn add_token(args: TokenAddArgs) -> anyhow::Result<()> {
     check_service(&args.service)?;
     let config = args.data.config();
-    std::fs::create_dir_all(&config.data).with_context(|| format!("create {}", config.data.display()))?;
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("create {}", config.data.display()))?;
     let db = open_db(&config, Clock::system()).await?;
     let now_us = db.clock().now_us();
     let token = new_api_token();
@@ -142,13 +158,28 @@ async fn add_token(args: TokenAddArgs) -> anyhow::Result<()> {
     let added = db.write(move |conn| {
         Box::pin(async move {
             let owner_id = match &args.owner {
-                Some(owner) => {
-                    Some(upsert_owner(conn, OwnerId::generate(now_us), &args.service, owner, now_us).await?.id)
-                }
+                Some(owner) => Some(
+                    upsert_owner(
+                        conn,
+                        OwnerId::generate(now_us),
+                        &args.service,
+                        owner,
+                        now_us,
+                    )
+                    .await?
+                    .id,
+                ),
                 None => None,
             };
             let id = TokenId::generate(now_us);
-            let new = NewApiToken { id, hash, owner_id, name: args.name, scope: "read".into(), expires_us: None };
+            let new = NewApiToken {
+                id,
+                hash,
+                owner_id,
+                name: args.name,
+                scope: "read".into(),
+                expires_us: None,
+            };
             insert_api_token(conn, &new, now_us).await
         })
     });

@@ -20,10 +20,26 @@ pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
     let config = args.config();
     let data = &config.data;
     let findings: [Finding; 4] = [
-        ("data folder", check_folder(data), "create the folder and let this user write to it"),
-        ("database", check_database(&args).await, "check --database-url, and that the server runs and lets this user in"),
-        ("object store", check_blobs(data).await, "make room on the disk, and let this user write to the folder"),
-        ("cache", check_cache(data), "delete the folder; it is made anew"),
+        (
+            "data folder",
+            check_folder(data),
+            "create the folder and let this user write to it",
+        ),
+        (
+            "database",
+            check_database(&args).await,
+            "check --database-url, and that the server runs and lets this user in",
+        ),
+        (
+            "object store",
+            check_blobs(data).await,
+            "make room on the disk, and let this user write to the folder",
+        ),
+        (
+            "cache",
+            check_cache(data),
+            "delete the folder; it is made anew",
+        ),
     ];
     let mut failed = 0;
     for (part, finding, remedy) in findings {
@@ -48,7 +64,13 @@ fn check_folder(data: &Path) -> Result<String> {
 async fn check_database(args: &DataArgs) -> Result<String> {
     let db = open_db(&args.config(), Clock::system()).await?;
     let depth = queue::depth(&mut db.read().await?).await?;
-    Ok(format!("{}, {} jobs ready, {} running, {} dead", db.engine_name(), depth.ready, depth.running, depth.dead))
+    Ok(format!(
+        "{}, {} jobs ready, {} running, {} dead",
+        db.engine_name(),
+        depth.ready,
+        depth.running,
+        depth.dead
+    ))
 }
 
 async fn check_blobs(data: &Path) -> Result<String> {
@@ -59,7 +81,10 @@ async fn check_blobs(data: &Path) -> Result<String> {
     blobs.delete(&key).await?;
     match &read[..] {
         b"probe" => Ok("writes, reads and deletes".into()),
-        _ => Err(engine::Error::corrupt(key, "it reads other bytes than were written")),
+        _ => Err(engine::Error::corrupt(
+            key,
+            "it reads other bytes than were written",
+        )),
     }
 }
 
@@ -67,6 +92,7 @@ async fn check_blobs(data: &Path) -> Result<String> {
 fn check_cache(data: &Path) -> Result<String> {
     let dir = data.join("cache").join("doctor");
     drop(Cache::open(&dir, CacheLimits::default())?);
-    std::fs::remove_dir_all(&dir).map_err(|e| engine::Error::io(format!("remove {}", dir.display()), e))?;
+    std::fs::remove_dir_all(&dir)
+        .map_err(|e| engine::Error::io(format!("remove {}", dir.display()), e))?;
     Ok("opens".into())
 }

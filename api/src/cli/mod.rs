@@ -34,7 +34,7 @@ enum Command {
     /// Manage repositories and tokens, also beside a running server
     Admin(admin::AdminArgs),
     /// Find coverage reports and upload them
-    Upload(upload::UploadArgs),
+    Upload(Box<upload::UploadArgs>),
     /// Parse reports offline and print what Hitline makes of them
     Parse(parse::ParseArgs),
     /// Print the OpenAPI document
@@ -70,7 +70,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(args) => serve::migrate(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Admin(args) => admin::run(args).await,
-        Command::Upload(args) => upload::run(args).await,
+        Command::Upload(args) => upload::run(*args).await,
         Command::Parse(args) => parse::run(&args),
         Command::Openapi => print(&crate::openapi::document().to_pretty_json()?),
     }

@@ -47,15 +47,20 @@ pub(super) fn run(args: &ParseArgs) -> anyhow::Result<()> {
     let now_us = Clock::system().now_us();
     if args.scenario {
         let file = &args.files[0];
-        let scenario: Value = serde_json::from_slice(&fs::read(file).with_context(|| file.display().to_string())?)
-            .with_context(|| format!("{} is no JSON", file.display()))?;
+        let scenario: Value =
+            serde_json::from_slice(&fs::read(file).with_context(|| file.display().to_string())?)
+                .with_context(|| format!("{} is no JSON", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new("."));
-        return print(&serde_json::to_string_pretty(&run_scenario(&scenario, folder, now_us)?)?);
+        return print(&serde_json::to_string_pretty(&run_scenario(
+            &scenario, folder, now_us,
+        )?)?);
     }
     let input = Input::read(args)?;
     match args.time {
         Some(runs) => print(&serde_json::to_string(&time(&input, runs.max(1), now_us))?),
-        None => print(&serde_json::to_string_pretty(&render_single(&input.process(now_us)))?),
+        None => print(&serde_json::to_string_pretty(&render_single(
+            &input.process(now_us),
+        ))?),
     }
 }
 
@@ -70,7 +75,9 @@ struct Input {
 impl Input {
     fn read(args: &ParseArgs) -> anyhow::Result<Input> {
         let text = |path: &Option<PathBuf>| match path {
-            Some(path) => fs::read_to_string(path).with_context(|| path.display().to_string()).map(Some),
+            Some(path) => fs::read_to_string(path)
+                .with_context(|| path.display().to_string())
+                .map(Some),
             None => Ok(None),
         };
         let reports = args.files.iter().map(|path| {
@@ -91,13 +98,30 @@ impl Input {
     }
 
     fn process(&self, now_us: i64) -> Outcome {
-        let files = self.reports.iter().map(|(name, report)| UploadedFile::new(name.as_str(), &report[..]));
+        let files = self
+            .reports
+            .iter()
+            .map(|(name, report)| UploadedFile::new(name.as_str(), &report[..]));
         let envelope = Envelope {
-            network: self.network.lines().filter(|path| !path.is_empty()).map(Into::into).collect(),
+            network: self
+                .network
+                .lines()
+                .filter(|path| !path.is_empty())
+                .map(Into::into)
+                .collect(),
             files: files.collect(),
-            fixes: self.fixes.as_deref().map_or(Fixes::None, |text| Fixes::Text(text.into())),
+            fixes: self
+                .fixes
+                .as_deref()
+                .map_or(Fixes::None, |text| Fixes::Text(text.into())),
         };
-        process_files(&envelope, &Budget::new(self.bytes()), &self.settings, &[], now_us)
+        process_files(
+            &envelope,
+            &Budget::new(self.bytes()),
+            &self.settings,
+            &[],
+            now_us,
+        )
     }
 }
 

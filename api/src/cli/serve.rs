@@ -52,8 +52,9 @@ impl ServeArgs {
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let app = App::open(args.config(), Clock::system(), "serve").await?;
-    let listener =
-        TcpListener::bind(&args.listen).await.with_context(|| format!("listen on {}", args.listen))?;
+    let listener = TcpListener::bind(&args.listen)
+        .await
+        .with_context(|| format!("listen on {}", args.listen))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     server::serve(app, listener, signalled()).await
 }

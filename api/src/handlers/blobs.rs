@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::put;
 use engine::blob::{Blobs as _, Method};
@@ -28,7 +28,10 @@ struct Signature {
 }
 
 fn verify(app: &App, method: Method, key: &str, signed: &Signature) -> Result<()> {
-    match app.blobs.verify(method, key, signed.expires, &signed.signature) {
+    match app
+        .blobs
+        .verify(method, key, signed.expires, &signed.signature)
+    {
         true => Ok(()),
         false => {
             let detail = "The URL's signature is wrong or has expired. Ask for a new URL with a new upload call.";
@@ -58,8 +61,15 @@ async fn read(
     Query(signed): Query<Signature>,
 ) -> Result<Response> {
     verify(&app, Method::Get, &key, &signed)?;
-    let size = app.blobs.size(&key).await?.ok_or_else(|| Error::not_found(format!("No object {key}.")))?;
+    let size = app
+        .blobs
+        .size(&key)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("No object {key}.")))?;
     let file = tokio::fs::File::from_std(app.blobs.open(&key).await?);
-    let headers = [(CONTENT_TYPE, "application/octet-stream".to_string()), (CONTENT_LENGTH, size.to_string())];
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_string()),
+        (CONTENT_LENGTH, size.to_string()),
+    ];
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }

@@ -11,7 +11,7 @@ use engine::db::commits::CommitState;
 use engine::db::uploads::{Envelope, UploadKind};
 use serde_json::json;
 
-use super::intake::{Existing, upsert_commit, NewUploadFacts, create_upload};
+use super::intake::{Existing, NewUploadFacts, create_upload, upsert_commit};
 use super::side::{authorise_body, commit_facts};
 use super::uploads::Fields;
 use crate::app::App;
@@ -47,7 +47,14 @@ async fn create(
         uploader: fields.uploader(&headers),
     };
     let commit = commit_facts(&fields, &target)?;
-    let commit = upsert_commit(&app, target.repo.id, commit, Some(CommitState::Pending), Existing::Filled).await?;
+    let commit = upsert_commit(
+        &app,
+        target.repo.id,
+        commit,
+        Some(CommitState::Pending),
+        Existing::Filled,
+    )
+    .await?;
     let created = create_upload(&app, &base, &target.repo, &commit, facts).await?;
     Ok((StatusCode::CREATED, Json(json!({ "url": created.put_url }))).into_response())
 }

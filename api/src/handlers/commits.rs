@@ -1,6 +1,7 @@
 //! Commits, their reports and their uploads.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -207,8 +208,8 @@ pub(super) async fn answer_detail<T: Serialize>(
 async fn read_authors(conn: &mut Conn, commits: &[Commit]) -> Result<HashMap<OwnerId, OwnerBody>> {
     let mut authors = HashMap::new();
     for id in commits.iter().filter_map(|commit| commit.author_id) {
-        if !authors.contains_key(&id) {
-            authors.insert(id, owners::get_owner(conn, id).await?.into());
+        if let Entry::Vacant(vacant) = authors.entry(id) {
+            vacant.insert(owners::get_owner(conn, id).await?.into());
         }
     }
     Ok(authors)

@@ -161,7 +161,9 @@ pub async fn create_upload(
         build_code: facts.build_code,
         build_url: facts.build_url,
         job_code: facts.job_code,
-        name: facts.name.map(|name| name.chars().take(NAME_CHARS).collect()),
+        name: facts
+            .name
+            .map(|name| name.chars().take(NAME_CHARS).collect()),
         env: facts.env.map(|env| env.to_string()),
         storage_path: storage_path.clone(),
         envelope: facts.envelope,
@@ -179,27 +181,58 @@ pub async fn create_upload(
             job::enqueue_expire(conn, upload.id, now_us + UPLOAD_URL_US + GRACE_US, now_us).await?;
             let message = format!("waiting for the bytes of upload {}", upload.external_id);
             let at = (now_us, now_us);
-            job::note(conn, &commit, Some(upload.id), "created", Verdict::Waiting, None, message, None, at).await?;
+            job::note(
+                conn,
+                &commit,
+                Some(upload.id),
+                "created",
+                Verdict::Waiting,
+                None,
+                message,
+                None,
+                at,
+            )
+            .await?;
             Ok(upload)
         })
     });
     let upload = written.await?;
     tracing::info!(upload_id = external_id, commit_sha = sha, repo = %repo.id, "upload created");
-    Ok(Created { id, external_id, created_us: now_us, put_url, storage_path, upload })
+    Ok(Created {
+        id,
+        external_id,
+        created_us: now_us,
+        put_url,
+        storage_path,
+        upload,
+    })
 }
 
 fn app_put_url(app: &App, base: &BaseUrl, key: &str, now_us: i64) -> Result<String> {
     use engine::blob::Blobs as _;
-    Ok(app.blobs.presign_put(&base.0, key, now_us + UPLOAD_URL_US)?)
+    Ok(app
+        .blobs
+        .presign_put(&base.0, key, now_us + UPLOAD_URL_US)?)
 }
 
-fn storage_path(kind: UploadKind, repo: &Repo, commit: &Commit, external_id: &str, now_us: i64) -> String {
+fn storage_path(
+    kind: UploadKind,
+    repo: &Repo,
+    commit: &Commit,
+    external_id: &str,
+    now_us: i64,
+) -> String {
     let folder = match kind {
         UploadKind::Coverage => "raw",
         UploadKind::TestResults => "test_results",
         UploadKind::BundleAnalysis => "bundles",
     };
-    format!("{folder}/{}/{}/{}/{external_id}", times::day(now_us), repo.id, commit.id)
+    format!(
+        "{folder}/{}/{}/{}/{external_id}",
+        times::day(now_us),
+        repo.id,
+        commit.id
+    )
 }
 
 /// Takes the bytes of an upload: streams them to a file, seals it, and in one transaction notes the
@@ -214,7 +247,10 @@ pub async fn receive(app: &App, upload: &Upload, body: Body) -> Result<()> {
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| {
-            Error::List(format!("the body of upload {} broke off: {error}; send it again", upload.external_id))
+            Error::List(format!(
+                "the body of upload {} broke off: {error}; send it again",
+                upload.external_id
+            ))
         })?;
         writer.write_chunk(chunk).await?;
         if writer.size_bytes() > UPLOAD_MAX_BYTES {
@@ -233,7 +269,18 @@ pub async fn receive(app: &App, upload: &Upload, body: Body) -> Result<()> {
                 let message = format!("{size_bytes} bytes are durable");
                 let detail = json!({ "size_bytes": size_bytes, "blake3": hash });
                 let at = (begun_us, now_us);
-                job::note(conn, &commit, Some(id), "received", Verdict::Ok, None, message, Some(detail), at).await?;
+                job::note(
+                    conn,
+                    &commit,
+                    Some(id),
+                    "received",
+                    Verdict::Ok,
+                    None,
+                    message,
+                    Some(detail),
+                    at,
+                )
+                .await?;
                 job::enqueue_process(conn, id, now_us).await?;
             }
             Ok(commit.sha)
@@ -269,5 +316,8 @@ fn too_large(upload: &Upload) -> Error {
 
 /// The page that shows a commit.
 pub fn commit_url(base: &BaseUrl, owner: &Owner, repo: &Repo, sha: &str) -> String {
-    format!("{}/{}/{}/{}/commit/{sha}", base.0, owner.service, owner.username, repo.name)
+    format!(
+        "{}/{}/{}/{}/commit/{sha}",
+        base.0, owner.service, owner.username, repo.name
+    )
 }

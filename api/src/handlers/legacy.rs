@@ -13,7 +13,10 @@ use engine::db::repos::{find_repo, get_repo, list_repos_named};
 use engine::db::uploads::{Envelope, UPLOAD_FLAGS, UploadKind};
 use serde_json::json;
 
-use super::intake::{CommitFacts, Existing, upsert_commit, Created, NewUploadFacts, commit_url, create_upload, receive};
+use super::intake::{
+    CommitFacts, Created, Existing, NewUploadFacts, commit_url, create_upload, receive,
+    upsert_commit,
+};
 use crate::app::App;
 use crate::auth::upload::{SERVICES, Target, find_token, require_activated};
 use crate::error::{Error, Result};
@@ -127,7 +130,14 @@ async fn know_commit(app: &App, target: &Target, params: &Params) -> Result<Comm
         branch,
         pull_id: params.pull_id,
     };
-    upsert_commit(app, target.repo.id, facts, Some(CommitState::Pending), Existing::Overwritten).await
+    upsert_commit(
+        app,
+        target.repo.id,
+        facts,
+        Some(CommitState::Pending),
+        Existing::Overwritten,
+    )
+    .await
 }
 
 /// The repository that the token or, for a token of the whole instance, the slug names.

@@ -11,7 +11,7 @@ use engine::db::commits::CommitState;
 use engine::db::uploads::{Envelope, UploadKind};
 use serde_json::json;
 
-use super::intake::{Existing, upsert_commit, NewUploadFacts, create_upload};
+use super::intake::{Existing, NewUploadFacts, create_upload, upsert_commit};
 use super::side::{authorise_body, commit_facts};
 use super::uploads::Fields;
 use crate::app::App;
@@ -36,7 +36,14 @@ async fn create(
     let target = authorise_body(&app, &headers, &fields, service.as_deref()).await?;
     let facts = facts(&headers, &fields)?;
     let commit = commit_facts(&fields, &target)?;
-    let commit = upsert_commit(&app, target.repo.id, commit, Some(CommitState::Pending), Existing::Filled).await?;
+    let commit = upsert_commit(
+        &app,
+        target.repo.id,
+        commit,
+        Some(CommitState::Pending),
+        Existing::Filled,
+    )
+    .await?;
     if fields.truth("file_not_found")? {
         return Ok(StatusCode::CREATED.into_response());
     }

@@ -1,5 +1,6 @@
 //! The upload endpoints that current clients use: commit, report, upload, and all three in one.
 
+use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -8,12 +9,14 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::Json;
 use engine::db::commits::{self, Commit};
 use engine::db::uploads::{Envelope, UploadKind, UploadState, count_by_state};
 use serde_json::{Map, Value, json};
 
-use super::intake::{CommitFacts, Existing, upsert_commit, Created, NAME_CHARS, NewUploadFacts, commit_url, create_upload};
+use super::intake::{
+    CommitFacts, Created, Existing, NAME_CHARS, NewUploadFacts, commit_url, create_upload,
+    upsert_commit,
+};
 use super::page::{Paging, list_page};
 use crate::app::App;
 use crate::auth::upload::{Target, Tokenless, authorise, find_target};
@@ -29,13 +32,34 @@ const TEXT_CHARS: usize = 1024;
 /// Paths below `/upload/{service}/{slug}`.
 pub fn routes() -> Router<App> {
     Router::new()
-        .route("/upload/{service}/{slug}/commits", post(create_commit).get(list_commits))
-        .route("/upload/{service}/{slug}/commits/{sha}/reports", post(create_report))
-        .route("/upload/{service}/{slug}/commits/{sha}/reports/{code}/uploads", post(create))
-        .route("/upload/{service}/{slug}/commits/{sha}/reports/{code}/results", get(get_results).post(create_results))
-        .route("/upload/{service}/{slug}/upload-coverage", post(upload_coverage))
-        .route("/upload/{service}/{slug}/commits/{sha}/empty-upload", post(empty_upload))
-        .route("/upload/{service}/{slug}/commits/{sha}/upload-complete", post(upload_complete))
+        .route(
+            "/upload/{service}/{slug}/commits",
+            post(create_commit).get(list_commits),
+        )
+        .route(
+            "/upload/{service}/{slug}/commits/{sha}/reports",
+            post(create_report),
+        )
+        .route(
+            "/upload/{service}/{slug}/commits/{sha}/reports/{code}/uploads",
+            post(create),
+        )
+        .route(
+            "/upload/{service}/{slug}/commits/{sha}/reports/{code}/results",
+            get(get_results).post(create_results),
+        )
+        .route(
+            "/upload/{service}/{slug}/upload-coverage",
+            post(upload_coverage),
+        )
+        .route(
+            "/upload/{service}/{slug}/commits/{sha}/empty-upload",
+            post(empty_upload),
+        )
+        .route(
+            "/upload/{service}/{slug}/commits/{sha}/upload-complete",
+            post(upload_complete),
+        )
 }
 
 /// A body that may be JSON or a form, with its fields checked one by one.
@@ -45,8 +69,16 @@ impl Fields {
     /// Reads the body of a call. Errors as clients print them: 400, 413 or 415 with what is wrong.
     pub fn parse(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Fields> {
         let body = body.map_err(|e| Error::Detail(e.status(), e.body_text()))?;
-        let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        let essence = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Fields::from_json(&body),
             "application/x-www-form-urlencoded" => Ok(Fields::from_form(&body)),
@@ -62,8 +94,9 @@ impl Fields {
         if body.is_empty() {
             return Ok(Fields(Map::new()));
         }
-        let value: Value = serde_json::from_slice(body)
-            .map_err(|e| Error::Detail(StatusCode::BAD_REQUEST, format!("JSON parse error - {e}")))?;
+        let value: Value = serde_json::from_slice(body).map_err(|e| {
+            Error::Detail(StatusCode::BAD_REQUEST, format!("JSON parse error - {e}"))
+        })?;
         let got = match value {
             Value::Object(fields) => return Ok(Fields(fields)),
             Value::Array(_) => "list",
@@ -78,7 +111,11 @@ impl Fields {
 
     fn from_form(body: &[u8]) -> Fields {
         let pairs = form_urlencoded::parse(body).into_owned();
-        Fields(pairs.map(|(name, value)| (name, Value::String(value))).collect())
+        Fields(
+            pairs
+                .map(|(name, value)| (name, Value::String(value)))
+                .collect(),
+        )
     }
 
     /// An optional text; null is absent, a number is its digits, a blank or long one is refused.
@@ -90,7 +127,10 @@ impl Fields {
             Some(_) => return Err(Error::Field(field.into(), "Not a valid string.".into())),
         };
         if text.is_empty() {
-            return Err(Error::Field(field.into(), "This field may not be blank.".into()));
+            return Err(Error::Field(
+                field.into(),
+                "This field may not be blank.".into(),
+            ));
         }
         if text.chars().count() > TEXT_CHARS {
             let why = format!("Ensure this field has no more than {TEXT_CHARS} characters.");
@@ -109,8 +149,13 @@ impl Fields {
 
     /// A text that must be there.
     pub fn required(&self, field: &str) -> Result<String> {
-        let missing = if self.0.contains_key(field) { "This field may not be null." } else { "This field is required." };
-        self.text(field)?.ok_or_else(|| Error::Field(field.into(), missing.into()))
+        let missing = if self.0.contains_key(field) {
+            "This field may not be null."
+        } else {
+            "This field is required."
+        };
+        self.text(field)?
+            .ok_or_else(|| Error::Field(field.into(), missing.into()))
     }
 
     /// An optional whole number, also as text.
@@ -131,7 +176,10 @@ impl Fields {
             Some(Value::Bool(truth)) => Ok(*truth),
             Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(true),
             Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(false),
-            Some(_) => Err(Error::Field(field.into(), "Must be a valid boolean.".into())),
+            Some(_) => Err(Error::Field(
+                field.into(),
+                "Must be a valid boolean.".into(),
+            )),
         }
     }
 
@@ -142,7 +190,10 @@ impl Fields {
             Some(Value::Array(flags)) => {
                 let names = flags.iter().map(|flag| match flag {
                     Value::String(name) if !name.trim().is_empty() => Ok(name.trim().to_string()),
-                    _ => Err(Error::Field("flags".into(), "This field may not be blank.".into())),
+                    _ => Err(Error::Field(
+                        "flags".into(),
+                        "This field may not be blank.".into(),
+                    )),
                 });
                 return names.collect();
             }
@@ -160,14 +211,19 @@ impl Fields {
         match self.0.get("env") {
             None | Some(Value::Null) => Ok(None),
             Some(env @ Value::Object(_)) => Ok(Some(env.clone())),
-            Some(_) => Err(Error::Field("env".into(), "Expected a dictionary of items.".into())),
+            Some(_) => Err(Error::Field(
+                "env".into(),
+                "Expected a dictionary of items.".into(),
+            )),
         }
     }
 
     /// The build number, which clients give only among their own arguments.
     pub fn build_code(&self) -> Option<String> {
         match self.0.get("cli_args")?.get("build_code")? {
-            Value::String(code) if !code.is_empty() => Some(code.chars().take(TEXT_CHARS).collect()),
+            Value::String(code) if !code.is_empty() => {
+                Some(code.chars().take(TEXT_CHARS).collect())
+            }
             Value::Number(code) => Some(code.to_string()),
             _ => None,
         }
@@ -175,9 +231,17 @@ impl Fields {
 
     /// The uploading program.
     pub fn uploader(&self, headers: &HeaderMap) -> Option<String> {
-        let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let version = self.0.get("version").and_then(Value::as_str).map(|version| format!("codecov-{version}"));
-        version.or_else(|| agent.map(Into::into)).map(|text| text.chars().take(TEXT_CHARS).collect())
+        let agent = headers
+            .get(USER_AGENT)
+            .and_then(|agent| agent.to_str().ok());
+        let version = self
+            .0
+            .get("version")
+            .and_then(Value::as_str)
+            .map(|version| format!("codecov-{version}"));
+        version
+            .or_else(|| agent.map(Into::into))
+            .map(|text| text.chars().take(TEXT_CHARS).collect())
     }
 }
 
@@ -192,7 +256,14 @@ fn commit_facts(fields: &Fields) -> Result<CommitFacts> {
 
 /// Makes the commit of a call known, or fills what is not known of it.
 async fn know_commit(app: &App, target: &Target, fields: &Fields) -> Result<Commit> {
-    upsert_commit(app, target.repo.id, commit_facts(fields)?, None, Existing::Filled).await
+    upsert_commit(
+        app,
+        target.repo.id,
+        commit_facts(fields)?,
+        None,
+        Existing::Filled,
+    )
+    .await
 }
 
 /// The repository of a call whose body names commit and branch. What is wrong with the body is said
@@ -204,9 +275,16 @@ async fn authorise_by_body(
     slug: &str,
     fields: Result<Fields>,
 ) -> Result<(Target, Fields)> {
-    let text = |field| fields.as_ref().ok().and_then(|fields: &Fields| fields.text(field).ok().flatten());
+    let text = |field| {
+        fields
+            .as_ref()
+            .ok()
+            .and_then(|fields: &Fields| fields.text(field).ok().flatten())
+    };
     let (branch, sha) = (text("branch"), text("commitid"));
-    let tokenless = Tokenless::Public { branch: branch.as_deref() };
+    let tokenless = Tokenless::Public {
+        branch: branch.as_deref(),
+    };
     let target = authorise(app, headers, service, slug, sha.as_deref(), tokenless).await?;
     Ok((target, fields?))
 }
@@ -217,12 +295,31 @@ async fn find_commit(app: &App, target: &Target, sha: &str) -> Result<Commit> {
 }
 
 /// The repository of a call on a known commit; without a token, the stored commit's branch counts.
-async fn authorise_on_commit(app: &App, headers: &HeaderMap, service: &str, slug: &str, sha: &str) -> Result<Target> {
+async fn authorise_on_commit(
+    app: &App,
+    headers: &HeaderMap,
+    service: &str,
+    slug: &str,
+    sha: &str,
+) -> Result<Target> {
     let branch = match find_target(app, service, slug).await? {
-        Some(target) => find_commit(app, &target, sha).await.ok().and_then(|commit| commit.branch),
+        Some(target) => find_commit(app, &target, sha)
+            .await
+            .ok()
+            .and_then(|commit| commit.branch),
         None => None,
     };
-    authorise(app, headers, service, slug, Some(sha), Tokenless::Public { branch: branch.as_deref() }).await
+    authorise(
+        app,
+        headers,
+        service,
+        slug,
+        Some(sha),
+        Tokenless::Public {
+            branch: branch.as_deref(),
+        },
+    )
+    .await
 }
 
 fn check_code(code: Option<&str>) -> bool {
@@ -232,20 +329,28 @@ fn check_code(code: Option<&str>) -> bool {
 fn check_path_code(code: &str) -> Result<()> {
     match check_code(Some(code)) {
         true => Ok(()),
-        false => Err(Error::List("Non-default `report_code` has been deprecated".into())),
+        false => Err(Error::List(
+            "Non-default `report_code` has been deprecated".into(),
+        )),
     }
 }
 
 fn check_field_code(fields: &Fields) -> Result<()> {
     match check_code(fields.text_or_blank("code")?.as_deref()) {
         true => Ok(()),
-        false => Err(Error::Field("code".into(), "Using a non-default `code` has been deprecated".into())),
+        false => Err(Error::Field(
+            "code".into(),
+            "Using a non-default `code` has been deprecated".into(),
+        )),
     }
 }
 
 fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> {
     let name = fields.text_or_blank("name")?;
-    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS) {
+    if name
+        .as_ref()
+        .is_some_and(|name| name.chars().count() > NAME_CHARS)
+    {
         let why = format!("Ensure this field has no more than {NAME_CHARS} characters.");
         return Err(Error::Field("name".into(), why));
     }
@@ -305,7 +410,15 @@ async fn list_commits(
     headers: HeaderMap,
     paging: Paging,
 ) -> Result<Response> {
-    let target = authorise(&app, &headers, &service, &slug, None, Tokenless::Public { branch: Some(":") }).await?;
+    let target = authorise(
+        &app,
+        &headers,
+        &service,
+        &slug,
+        None,
+        Tokenless::Public { branch: Some(":") },
+    )
+    .await?;
     let mut conn = app.db.read().await?;
     let page = list_page!(paging, |page| {
         commits::list_commits(&mut conn, target.repo.id, None, page).await?
@@ -393,8 +506,12 @@ async fn upload_coverage(
     check_field_code(&fields)?;
     mark_report_created(&app, &commit).await?;
     let facts = upload_facts(&headers, &fields)?;
-    let Created { external_id, created_us, put_url, .. } =
-        create_upload(&app, &base, &target.repo, &commit, facts).await?;
+    let Created {
+        external_id,
+        created_us,
+        put_url,
+        ..
+    } = create_upload(&app, &base, &target.repo, &commit, facts).await?;
     let body = json!({
         "external_id": external_id,
         "created_at": times::iso_micros(created_us),
@@ -416,7 +533,10 @@ async fn empty_upload(
     let fields = Fields::parse(&headers, body)?;
     let commit = find_commit(&app, &target, &sha).await?;
     if !fields.truth("should_force")? {
-        return Err(Error::not_found(format!("Unable to get pull request for commit: {}", commit.sha)));
+        return Err(Error::not_found(format!(
+            "Unable to get pull request for commit: {}",
+            commit.sha
+        )));
     }
     let result = "Force option was enabled. Triggering passing notifications.";
     Ok(Json(json!({ "result": result, "non_ignored_files": [] })).into_response())
@@ -431,7 +551,12 @@ async fn upload_complete(
     let target = authorise(&app, &headers, &service, &slug, Some(&sha), Tokenless::No).await?;
     let commit = find_commit(&app, &target, &sha).await?;
     let counts = count_by_state(&mut app.db.read().await?, commit.id).await?;
-    let count = |states: &[UploadState]| states.iter().filter_map(|state| counts.get(state)).sum::<i64>();
+    let count = |states: &[UploadState]| {
+        states
+            .iter()
+            .filter_map(|state| counts.get(state))
+            .sum::<i64>()
+    };
     let processing = count(&[UploadState::Started, UploadState::Uploaded]);
     let failed = count(&[UploadState::Error]);
     let total: i64 = counts.values().sum();
@@ -441,7 +566,11 @@ async fn upload_complete(
         "uploads_processing": processing,
         "uploads_error": failed,
     });
-    let status = if total == 0 { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let status = if total == 0 {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(body)).into_response())
 }
 

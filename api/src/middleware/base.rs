@@ -20,10 +20,17 @@ impl FromRequestParts<App> for BaseUrl {
         }
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
-        let valid = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]_".contains(&b));
+        let valid = |host: &&str| {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-.:[]_".contains(&b))
+        };
         match host.filter(valid) {
             Some(host) => Ok(BaseUrl(format!("http://{host}"))),
-            None => Err(Error::List("the request has no valid Host header; set --public-url".into())),
+            None => Err(Error::List(
+                "the request has no valid Host header; set --public-url".into(),
+            )),
         }
     }
 }

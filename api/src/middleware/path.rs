@@ -39,8 +39,12 @@ mod tests {
 
     #[test]
     fn slashes_are_merged_and_the_last_one_is_dropped() {
-        let clean = |text: &str| normalised(&text.parse().expect("a URI")).map(|uri| uri.to_string());
-        assert_eq!(clean("//upload//v4/?a=b//c").as_deref(), Some("/upload/v4?a=b//c"));
+        let clean =
+            |text: &str| normalised(&text.parse().expect("a URI")).map(|uri| uri.to_string());
+        assert_eq!(
+            clean("//upload//v4/?a=b//c").as_deref(),
+            Some("/upload/v4?a=b//c")
+        );
         assert_eq!(clean("/a%2Fb/").as_deref(), Some("/a%2Fb"));
         assert_eq!(clean("/"), None);
         assert_eq!(clean("/upload/v4"), None);

@@ -42,14 +42,23 @@ impl TestApp {
     /// The same, with that clock.
     pub(crate) async fn start_at(clock: Clock) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
-        let app = App::open(Config::embedded(folder.path()), clock, "test").await.unwrap();
+        let app = App::open(Config::embedded(folder.path()), clock, "test")
+            .await
+            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let ended = stop.clone().cancelled_owned();
         let serving = app.clone();
-        let server = tokio::spawn(async move { server::serve(serving, listener, ended).await.unwrap() });
-        TestApp { url, app, _folder: folder, _stop: stop.drop_guard(), _server: server }
+        let server =
+            tokio::spawn(async move { server::serve(serving, listener, ended).await.unwrap() });
+        TestApp {
+            url,
+            app,
+            _folder: folder,
+            _stop: stop.drop_guard(),
+            _server: server,
+        }
     }
 
     /// A new upload token of a private repository, written `service/owner/name`.
@@ -71,10 +80,20 @@ impl TestApp {
         let (hash, now_us) = (hash_token(token.expose()), self.app.clock.now_us());
         let added = self.app.db.write(move |conn| {
             Box::pin(async move {
-                let owner = upsert_owner(conn, OwnerId::generate(now_us), &service, &owner, now_us).await?;
-                let new = NewRepo { id: RepoId::generate(now_us), owner_id: owner.id, name, private };
+                let owner =
+                    upsert_owner(conn, OwnerId::generate(now_us), &service, &owner, now_us).await?;
+                let new = NewRepo {
+                    id: RepoId::generate(now_us),
+                    owner_id: owner.id,
+                    name,
+                    private,
+                };
                 let repo = upsert_repo(conn, &new, now_us).await?;
-                let row = UploadToken { id: TokenId::generate(now_us), repo_id: Some(repo.id), owner_id: None };
+                let row = UploadToken {
+                    id: TokenId::generate(now_us),
+                    repo_id: Some(repo.id),
+                    owner_id: None,
+                };
                 insert_upload_token(conn, &row, &hash, now_us).await
             })
         });
@@ -85,13 +104,26 @@ impl TestApp {
     /// A new API token of an owner on GitHub.
     pub(crate) async fn api_token(&self, owner: &str) -> String {
         let token = new_api_token();
-        let (owner, hash, now_us) = (owner.to_owned(), hash_token(token.expose()), self.app.clock.now_us());
+        let (owner, hash, now_us) = (
+            owner.to_owned(),
+            hash_token(token.expose()),
+            self.app.clock.now_us(),
+        );
         let added = self.app.db.write(move |conn| {
             Box::pin(async move {
-                let owner = upsert_owner(conn, OwnerId::generate(now_us), "github", &owner, now_us).await?;
+                let owner =
+                    upsert_owner(conn, OwnerId::generate(now_us), "github", &owner, now_us).await?;
                 let id = TokenId::generate(now_us);
-                let (owner_id, name, scope) = (Some(owner.id), "test".to_owned(), "read".to_owned());
-                let new = NewApiToken { id, hash, owner_id, name, scope, expires_us: None };
+                let (owner_id, name, scope) =
+                    (Some(owner.id), "test".to_owned(), "read".to_owned());
+                let new = NewApiToken {
+                    id,
+                    hash,
+                    owner_id,
+                    name,
+                    scope,
+                    expires_us: None,
+                };
                 insert_api_token(conn, &new, now_us).await
             })
         });
@@ -104,7 +136,9 @@ impl TestApp {
         let begun = Instant::now();
         loop {
             let mut conn = self.app.db.read().await.unwrap();
-            let unfinished = queue::unfinished(&mut conn, self.app.clock.now_us()).await.unwrap();
+            let unfinished = queue::unfinished(&mut conn, self.app.clock.now_us())
+                .await
+                .unwrap();
             if unfinished == 0 {
                 return;
             }

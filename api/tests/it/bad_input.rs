@@ -60,7 +60,7 @@ impl Ci {
     }
 
     /// Sends what must not count; asserts why, that the journal tells so in these words, and that the server goes on.
-    async fn is_rejected(mut self, body: impl Into<reqwest::Body>, code: &str, words: &[&str]) {
+    async fn rejects(mut self, body: impl Into<reqwest::Body>, code: &str, words: &[&str]) {
         let step = self.upload(body).await;
         assert_eq!([&step["verdict"], &step["code"]], ["error", code], "{step}");
         let told = step.to_string();
@@ -155,7 +155,7 @@ async fn malformed_call_is_told_what_is_wrong() {
 async fn body_without_a_byte_is_an_empty_report() {
     Ci::start()
         .await
-        .is_rejected("", "report_empty", &["No coverage files found"])
+        .rejects("", "report_empty", &["No coverage files found"])
         .await;
 }
 
@@ -164,7 +164,7 @@ async fn empty_report_is_named() {
     let body = payload(&["src/app.py"], &[("lcov.info", pack(b""))]);
     Ci::start()
         .await
-        .is_rejected(body, "report_empty", &["lcov.info", "the file is empty"])
+        .rejects(body, "report_empty", &["lcov.info", "the file is empty"])
         .await;
 }
 
@@ -175,7 +175,7 @@ async fn truncated_zlib_names_the_file_that_is_cut_off() {
     let body = payload(&["src/app.py"], &[("cut/lcov.info", packed)]);
     Ci::start()
         .await
-        .is_rejected(body, "unknown_storage", &["cut/lcov.info", "cut off"])
+        .rejects(body, "unknown_storage", &["cut/lcov.info", "cut off"])
         .await;
 }
 
@@ -199,7 +199,7 @@ async fn what_is_no_coverage_under_a_known_name_is_rejected_with_the_name() {
     let body = payload(&["src/app.py"], &[("jacoco.xml", page)]);
     Ci::start()
         .await
-        .is_rejected(
+        .rejects(
             body,
             "report_empty",
             &["jacoco.xml", "no known format fits"],

@@ -159,7 +159,7 @@ fn report(nth: usize) -> String {
     for file in [nth % 7, 7 + nth % 5] {
         text += &format!("SF:src/m{file}.c\n");
         for line in 1..=60 {
-            let hits = usize::from((nth * 31 + line * 17) % 211 == 0);
+            let hits = usize::from((nth * 31 + line * 17).is_multiple_of(211));
             text += &format!("DA:{line},{hits}\n");
         }
         text += &format!("DA:{},1\nend_of_record\n", 1000 + nth);

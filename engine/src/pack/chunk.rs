@@ -98,7 +98,9 @@ fn encode_arms<'a>(
     let bits: Vec<u8> = file
         .arms
         .iter()
-        .map(|arms| u8::from(arms.missed.is_some()) * MISSED_KNOWN | u8::from(arms.mixed) * MIXED)
+        .map(|arms| {
+            (u8::from(arms.missed.is_some()) * MISSED_KNOWN) | (u8::from(arms.mixed) * MIXED)
+        })
         .collect();
     let counts: Vec<u32> = file.arms.iter().filter_map(|arms| arms.missed).collect();
     let ids: Vec<u8> = file.missed.iter().flat_map(|id| id.to_bytes()).collect();

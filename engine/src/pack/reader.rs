@@ -23,24 +23,38 @@ impl Pack {
         if PackName::of(&bytes) != name {
             return Err(corrupt("its bytes do not have this hash"));
         }
-        let (prefix, rest) = bytes.split_first_chunk::<PREFIX_BYTES>().ok_or_else(|| corrupt("too short"))?;
+        let (prefix, rest) = bytes
+            .split_first_chunk::<PREFIX_BYTES>()
+            .ok_or_else(|| corrupt("too short"))?;
         let [m0, m1, m2, m3, version, _, _, _, length @ ..] = *prefix;
         if [m0, m1, m2, m3] != MAGIC {
             return Err(corrupt("not a pack"));
         }
         if version != VERSION {
-            return Err(corrupt(&format!("version {version}; this program reads {VERSION}")));
+            return Err(corrupt(&format!(
+                "version {version}; this program reads {VERSION}"
+            )));
         }
         let length = u32::from_le_bytes(length) as usize;
-        let header = Header::decode(rest.get(..length).ok_or_else(|| corrupt("a cut-off header"))?)?;
+        let header = Header::decode(
+            rest.get(..length)
+                .ok_or_else(|| corrupt("a cut-off header"))?,
+        )?;
         let chunk_bytes = (rest.len() - length) as u64;
         let inside = |file: &FileEntry| {
-            file.offset.checked_add(u64::from(file.length)).is_some_and(|end| end <= chunk_bytes)
+            file.offset
+                .checked_add(u64::from(file.length))
+                .is_some_and(|end| end <= chunk_bytes)
         };
         if !header.files.iter().all(inside) {
             return Err(corrupt("a chunk lies outside it"));
         }
-        Ok(Pack { name, header, chunks_start: PREFIX_BYTES + length, bytes })
+        Ok(Pack {
+            name,
+            header,
+            chunks_start: PREFIX_BYTES + length,
+            bytes,
+        })
     }
 
     /// The hash of the bytes.

@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{FileEntry, Header, MAGIC, PARSER, PREFIX_BYTES, Pack, PackName, VERSION, encode_chunk};
+use super::{
+    FileEntry, Header, MAGIC, PARSER, PREFIX_BYTES, Pack, PackName, VERSION, encode_chunk,
+};
 use crate::model::FileCoverage;
 use crate::{Error, Result};
 
@@ -38,7 +40,12 @@ pub fn encode<P: AsRef<str> + Sync>(files: &[(P, FileCoverage)], sessions: u32) 
     let header_bytes = header.encode()?;
     let bytes = assemble(&header_bytes, &chunks, offset as usize)?;
     let chunks_start = PREFIX_BYTES + header_bytes.len();
-    Ok(Pack { name: PackName::of(&bytes), header, bytes: bytes.into(), chunks_start })
+    Ok(Pack {
+        name: PackName::of(&bytes),
+        header,
+        bytes: bytes.into(),
+        chunks_start,
+    })
 }
 
 fn assemble(header: &[u8], chunks: &[(Vec<u8>, u32)], chunk_bytes: usize) -> Result<Vec<u8>> {
