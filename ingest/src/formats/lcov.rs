@@ -14,6 +14,9 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// Adds the files of a tracefile.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    if rayon::current_num_threads() == 1 {
+        return parse_piece(content, context);
+    }
     super::parse_pieces(&pieces(content), context, parse_piece)
 }
 
