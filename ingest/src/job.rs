@@ -13,8 +13,8 @@ use engine::db::commits::{Commit, CommitResult, CommitState, get_commit, set_com
 use engine::db::journal::{Step, Verdict, insert_step};
 use engine::db::repos::get_repo;
 use engine::db::uploads::{
-    self, Envelope, Upload, UploadKind, UploadState, list_packs, list_upload_flags, mark_error, mark_merged,
-    mark_processed,
+    self, Envelope, Upload, UploadKind, UploadState, list_packs, list_upload_flags, mark_error,
+    mark_merged, mark_processed,
 };
 use engine::db::{Conn, Db};
 use engine::fold::{Folds, PackSet};
@@ -65,12 +65,27 @@ struct CommitJob {
 
 /// Enqueues the reading of an upload, in the transaction that makes its bytes a fact.
 pub async fn enqueue_process(conn: &mut Conn, upload: UploadId, now_us: i64) -> Result<()> {
-    queue::enqueue(conn, &NewJob::new(PROCESS, &UploadJob { upload }, now_us)?, now_us).await
+    queue::enqueue(
+        conn,
+        &NewJob::new(PROCESS, &UploadJob { upload }, now_us)?,
+        now_us,
+    )
+    .await
 }
 
 /// Enqueues the end of waiting for an upload's bytes.
-pub async fn enqueue_expire(conn: &mut Conn, upload: UploadId, at_us: i64, now_us: i64) -> Result<()> {
-    queue::enqueue(conn, &NewJob::new(EXPIRE, &UploadJob { upload }, at_us)?, now_us).await
+pub async fn enqueue_expire(
+    conn: &mut Conn,
+    upload: UploadId,
+    at_us: i64,
+    now_us: i64,
+) -> Result<()> {
+    queue::enqueue(
+        conn,
+        &NewJob::new(EXPIRE, &UploadJob { upload }, at_us)?,
+        now_us,
+    )
+    .await
 }
 
 /// Enqueues the counting of a commit's report; several that wait are one.
@@ -80,7 +95,10 @@ pub async fn enqueue_refresh(conn: &mut Conn, commit: CommitId, now_us: i64) -> 
 }
 
 /// Notes a step of an upload's life. `started_us` is when it began; it ends now.
-#[expect(clippy::too_many_arguments, reason = "a row of the journal has as many columns")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a row of the journal has as many columns"
+)]
 pub async fn note(
     conn: &mut Conn,
     commit: &Commit,
@@ -123,9 +141,24 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that runs `concurrency` jobs at once; `name` is how the queue knows it.
-    pub fn new(db: Db, blobs: Arc<dyn Blobs>, folds: Folds, clock: Clock, name: String, concurrency: usize) -> Worker {
+    pub fn new(
+        db: Db,
+        blobs: Arc<dyn Blobs>,
+        folds: Folds,
+        clock: Clock,
+        name: String,
+        concurrency: usize,
+    ) -> Worker {
         let reading = Arc::new(Semaphore::new(READING_MIB as usize));
-        Worker { db, blobs, folds, clock, name, concurrency, reading }
+        Worker {
+            db,
+            blobs,
+            folds,
+            clock,
+            name,
+            concurrency,
+            reading,
+        }
     }
 
     /// Works until `shutdown`, then finishes what it has begun.
@@ -157,10 +190,13 @@ impl Worker {
         tasks: &TaskTracker,
         wakeups: &mut tokio::sync::watch::Receiver<u64>,
     ) -> Result<()> {
-        let closed = |_| Error::Closed { what: "worker".into() };
+        let closed = |_| Error::Closed {
+            what: "worker".into(),
+        };
         let first = permits.clone().acquire_owned().await.map_err(closed)?;
         let limit = permits.available_permits() + 1;
-        let jobs = queue::claim(&self.db, &self.name, &KINDS, limit as i64, queue::LEASE_US).await?;
+        let jobs =
+            queue::claim(&self.db, &self.name, &KINDS, limit as i64, queue::LEASE_US).await?;
         if jobs.is_empty() {
             drop(first);
             return queue::wait(&self.db, &KINDS, wakeups).await;
@@ -245,9 +281,16 @@ impl Worker {
                 Some(_) => None,
                 None => Some(pack::encode(&outcome.files, 1)?),
             };
-            Ok(Read { outcome, pack, parsed_us, packed_us: clock.now_us() })
+            Ok(Read {
+                outcome,
+                pack,
+                parsed_us,
+                packed_us: clock.now_us(),
+            })
         });
-        let read = read.await.map_err(|error| Error::Closed { what: format!("parser thread ({error})") })??;
+        let read = read.await.map_err(|error| Error::Closed {
+            what: format!("parser thread ({error})"),
+        })??;
         match read.pack.clone() {
             Some(pack) => {
                 self.folds.store(pack).await?;
@@ -258,7 +301,14 @@ impl Worker {
     }
 
     /// Makes a pack part of its commit.
-    async fn merge(&self, job: &Job, upload: Upload, commit: Commit, read: Read, begun_us: i64) -> Result<()> {
+    async fn merge(
+        &self,
+        job: &Job,
+        upload: Upload,
+        commit: Commit,
+        read: Read,
+        begun_us: i64,
+    ) -> Result<()> {
         let (job, clock) = (job.clone(), self.clock.clone());
         let span = upload_span(&upload, &commit);
         let merged = self.db.write(move |conn| {
@@ -267,18 +317,63 @@ impl Worker {
                 let pack = read.pack.as_ref().expect("only read uploads are merged");
                 let totals = serde_json::to_string(&read.outcome.totals)
                     .map_err(|e| Error::invalid("totals", e))?;
-                if mark_merged(conn, upload.id, &pack.name().to_string(), Some(&totals), now_us).await? {
+                if mark_merged(
+                    conn,
+                    upload.id,
+                    &pack.name().to_string(),
+                    Some(&totals),
+                    now_us,
+                )
+                .await?
+                {
                     let id = Some(upload.id);
                     let (verdict, code, message) = read.verdict();
                     let parsed = (begun_us, read.parsed_us);
-                    note(conn, &commit, id, "parsed", verdict, code, message, Some(read.detail()), parsed).await?;
-                    let message = format!("{} bytes for {} lines", pack.bytes().len(), read.outcome.totals.lines);
+                    note(
+                        conn,
+                        &commit,
+                        id,
+                        "parsed",
+                        verdict,
+                        code,
+                        message,
+                        Some(read.detail()),
+                        parsed,
+                    )
+                    .await?;
+                    let message = format!(
+                        "{} bytes for {} lines",
+                        pack.bytes().len(),
+                        read.outcome.totals.lines
+                    );
                     let detail = json!({ "pack": pack.name().to_string() });
                     let packed = (read.parsed_us, read.packed_us);
-                    note(conn, &commit, id, "packed", Verdict::Ok, None, message, Some(detail), packed).await?;
+                    note(
+                        conn,
+                        &commit,
+                        id,
+                        "packed",
+                        Verdict::Ok,
+                        None,
+                        message,
+                        Some(detail),
+                        packed,
+                    )
+                    .await?;
                     let message = "part of the commit's report".to_string();
                     let merged = (read.packed_us, now_us);
-                    note(conn, &commit, id, "merged", Verdict::Ok, None, message, None, merged).await?;
+                    note(
+                        conn,
+                        &commit,
+                        id,
+                        "merged",
+                        Verdict::Ok,
+                        None,
+                        message,
+                        None,
+                        merged,
+                    )
+                    .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 }
                 queue::finish(conn, &job).await
@@ -291,21 +386,43 @@ impl Worker {
     }
 
     /// Notes why an upload yields nothing.
-    async fn reject(&self, job: &Job, upload: Upload, commit: Commit, read: Read, begun_us: i64) -> Result<()> {
+    async fn reject(
+        &self,
+        job: &Job,
+        upload: Upload,
+        commit: Commit,
+        read: Read,
+        begun_us: i64,
+    ) -> Result<()> {
         let (job, clock) = (job.clone(), self.clock.clone());
         let span = upload_span(&upload, &commit);
-        let error = read.outcome.error.clone().expect("only failed uploads are rejected");
+        let error = read
+            .outcome
+            .error
+            .clone()
+            .expect("only failed uploads are rejected");
         let logged = error.clone();
         let rejected = self.db.write(move |conn| {
             Box::pin(async move {
                 let now_us = clock.now_us();
                 let UploadError { code, message } = error;
-                let params = json!({ "location": upload.storage_path, "message": message }).to_string();
+                let params =
+                    json!({ "location": upload.storage_path, "message": message }).to_string();
                 if mark_error(conn, upload.id, code.as_str(), &params, now_us).await? {
                     let parsed = (begun_us, read.parsed_us);
                     let (code, detail) = (Some(code.as_str()), Some(read.detail()));
-                    note(conn, &commit, Some(upload.id), "parsed", Verdict::Error, code, message, detail, parsed)
-                        .await?;
+                    note(
+                        conn,
+                        &commit,
+                        Some(upload.id),
+                        "parsed",
+                        Verdict::Error,
+                        code,
+                        message,
+                        detail,
+                        parsed,
+                    )
+                    .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 }
                 queue::finish(conn, &job).await
@@ -313,7 +430,11 @@ impl Worker {
         });
         rejected.await?;
         let _entered = span.enter();
-        tracing::warn!(code = logged.code.as_str(), reason = logged.message, "upload yields no coverage");
+        tracing::warn!(
+            code = logged.code.as_str(),
+            reason = logged.message,
+            "upload yields no coverage"
+        );
         Ok(())
     }
 
@@ -326,7 +447,18 @@ impl Worker {
                 if mark_processed(conn, upload.id, now_us).await? {
                     let message = format!("{} are kept", upload.kind.as_str().replace('_', " "));
                     let at = (now_us, now_us);
-                    note(conn, &commit, Some(upload.id), "stored", Verdict::Ok, None, message, None, at).await?;
+                    note(
+                        conn,
+                        &commit,
+                        Some(upload.id),
+                        "stored",
+                        Verdict::Ok,
+                        None,
+                        message,
+                        None,
+                        at,
+                    )
+                    .await?;
                 }
                 queue::finish(conn, &job).await
             })
@@ -343,13 +475,24 @@ impl Worker {
                 let upload = uploads::get_upload(conn, upload).await?;
                 if upload.state == UploadState::Started {
                     let message = "the bytes of the upload never arrived; upload again".to_string();
-                    let params = json!({ "location": upload.storage_path, "message": message }).to_string();
+                    let params =
+                        json!({ "location": upload.storage_path, "message": message }).to_string();
                     let code = "file_not_in_storage";
                     mark_error(conn, upload.id, code, &params, now_us).await?;
                     let commit = get_commit(conn, upload.commit_id).await?;
                     let waited = (upload.created_us, now_us);
-                    note(conn, &commit, Some(upload.id), "received", Verdict::Error, Some(code), message, None, waited)
-                        .await?;
+                    note(
+                        conn,
+                        &commit,
+                        Some(upload.id),
+                        "received",
+                        Verdict::Error,
+                        Some(code),
+                        message,
+                        None,
+                        waited,
+                    )
+                    .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 }
                 queue::finish(conn, &job).await
@@ -363,10 +506,15 @@ impl Worker {
         let mut conn = self.db.read().await?;
         let commit = get_commit(&mut conn, commit).await?;
         let uploads = list_packs(&mut conn, commit.id).await?;
-        let failed = uploads::count_by_state(&mut conn, commit.id).await?.contains_key(&UploadState::Error);
+        let failed = uploads::count_by_state(&mut conn, commit.id)
+            .await?
+            .contains_key(&UploadState::Error);
         drop(conn);
         let begun_us = self.clock.now_us();
-        let packs: PackSet = uploads.iter().map(|upload| upload.pack.parse()).collect::<Result<_>>()?;
+        let packs: PackSet = uploads
+            .iter()
+            .map(|upload| upload.pack.parse())
+            .collect::<Result<_>>()?;
         let mut totals = self.folds.report(&packs).await?.totals();
         totals.sessions = uploads.len() as u64;
         let (fold, state) = match totals.files {
@@ -375,17 +523,34 @@ impl Worker {
             _ => (Some(packs.key_hex()), CommitState::Complete),
         };
         let totals = serde_json::to_string(&totals).map_err(|e| Error::invalid("totals", e))?;
-        let result = CommitResult { state, totals: fold.is_some().then_some(totals), fold };
+        let result = CommitResult {
+            state,
+            totals: fold.is_some().then_some(totals),
+            fold,
+        };
         let (job, clock, count) = (job.clone(), self.clock.clone(), uploads.len());
         let refreshed = self.db.write(move |conn| {
             Box::pin(async move {
                 let now_us = clock.now_us();
-                if !set_commit_result(conn, commit.id, commit.fold.as_deref(), &result, now_us).await? {
+                if !set_commit_result(conn, commit.id, commit.fold.as_deref(), &result, now_us)
+                    .await?
+                {
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 } else if result.fold.is_some() && result.fold != commit.fold {
                     let message = format!("the report of {count} uploads");
                     let at = (begun_us, now_us);
-                    note(conn, &commit, None, "folded", Verdict::Ok, None, message, None, at).await?;
+                    note(
+                        conn,
+                        &commit,
+                        None,
+                        "folded",
+                        Verdict::Ok,
+                        None,
+                        message,
+                        None,
+                        at,
+                    )
+                    .await?;
                 }
                 queue::finish(conn, &job).await
             })
@@ -395,14 +560,20 @@ impl Worker {
 
     async fn end(&self, job: &Job) -> Result<()> {
         let job = job.clone();
-        self.db.write(move |conn| Box::pin(async move { queue::finish(conn, &job).await })).await
+        self.db
+            .write(move |conn| Box::pin(async move { queue::finish(conn, &job).await }))
+            .await
     }
 }
 
 /// The memory that reading an upload may take, in MiB; the largest read alone.
 fn estimate_mib(upload: &Upload) -> u32 {
     let mib = upload.size_bytes.unwrap_or(0) >> 20;
-    u32::try_from(mib).unwrap_or(u32::MAX).saturating_add(1).saturating_mul(GROWTH).min(READING_MIB)
+    u32::try_from(mib)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
+        .saturating_mul(GROWTH)
+        .min(READING_MIB)
 }
 
 /// What reading an upload gave.
@@ -416,10 +587,19 @@ struct Read {
 impl Read {
     fn verdict(&self) -> (Verdict, Option<&'static str>, String) {
         let totals = &self.outcome.totals;
-        let message = format!("{} lines of {} files from {} reports", totals.lines, totals.files, self.outcome.reports.len());
+        let message = format!(
+            "{} lines of {} files from {} reports",
+            totals.lines,
+            totals.files,
+            self.outcome.reports.len()
+        );
         match self.outcome.problems.first() {
             None => (Verdict::Ok, None, message),
-            Some(problem) => (Verdict::Warning, Some(problem.code.as_str()), format!("{message}; {}", problem.message)),
+            Some(problem) => (
+                Verdict::Warning,
+                Some(problem.code.as_str()),
+                format!("{message}; {}", problem.message),
+            ),
         }
     }
 
@@ -432,14 +612,19 @@ impl Read {
                 "files": report.files,
             })
         });
-        let problems = self.outcome.problems.iter().take(PROBLEMS_SHOWN).map(|problem| {
-            json!({
-                "file": problem.file,
-                "line": problem.line,
-                "code": problem.code.as_str(),
-                "message": problem.message,
-            })
-        });
+        let problems = self
+            .outcome
+            .problems
+            .iter()
+            .take(PROBLEMS_SHOWN)
+            .map(|problem| {
+                json!({
+                    "file": problem.file,
+                    "line": problem.line,
+                    "code": problem.code.as_str(),
+                    "message": problem.message,
+                })
+            });
         json!({
             "reports": reports.collect::<Vec<_>>(),
             "problems": problems.collect::<Vec<_>>(),

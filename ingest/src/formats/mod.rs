@@ -85,15 +85,28 @@ fn parse_pieces(
     }
     let (name, format, parsers) = (context.name, context.format, context.parsers);
     let (age, ignored) = (context.age, context.ignored);
-    let readers: Vec<_> = pieces.iter().map(|&piece| (piece, context.paths.anew())).collect();
+    let readers: Vec<_> = pieces
+        .iter()
+        .map(|&piece| (piece, context.paths.anew()))
+        .collect();
     let read: Vec<_> = readers
         .into_par_iter()
         .map(|(piece, paths)| {
             let (found, problems) = (Found::default(), Vec::new());
-            let mut context =
-                Context { name, format, paths: &paths, parsers, age, ignored, found, problems };
+            let mut context = Context {
+                name,
+                format,
+                paths: &paths,
+                parsers,
+                age,
+                ignored,
+                found,
+                problems,
+            };
             let result = parse(piece, &mut context);
-            let Context { found, problems, .. } = context;
+            let Context {
+                found, problems, ..
+            } = context;
             (result, found, problems, paths)
         })
         .collect();
@@ -102,7 +115,10 @@ fn parse_pieces(
         context.problems.extend(problems);
         context.problems.truncate(MAX_PROBLEMS);
         result?;
-        found.into_files().into_iter().for_each(|(path, file)| context.found.add(path, file));
+        found
+            .into_files()
+            .into_iter()
+            .for_each(|(path, file)| context.found.add(path, file));
     }
     Ok(())
 }

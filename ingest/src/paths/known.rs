@@ -54,10 +54,30 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
 /// Words of which every alternative has one: most paths have none, and are done at once.
 static HINTS: LazyLock<Regex> = LazyLock::new(|| {
     let words = [
-        r"home/", r"users/", r"workspace/", r"github", r"repos/", r"projects/", r"build/", r"vendor/src/",
-        r"pipeline/", r"snap-ci/", r"-packages/", r"slather/", r"generated-sources/", r"\.phpenv/", r"iphone",
-        r"usr/", r"handlebars", r"node_modules/", r"bower_components/", r"lib/clang/", r"[<>]", r":/",
-        r"applications/", r"env",
+        r"home/",
+        r"users/",
+        r"workspace/",
+        r"github",
+        r"repos/",
+        r"projects/",
+        r"build/",
+        r"vendor/src/",
+        r"pipeline/",
+        r"snap-ci/",
+        r"-packages/",
+        r"slather/",
+        r"generated-sources/",
+        r"\.phpenv/",
+        r"iphone",
+        r"usr/",
+        r"handlebars",
+        r"node_modules/",
+        r"bower_components/",
+        r"lib/clang/",
+        r"[<>]",
+        r":/",
+        r"applications/",
+        r"env",
     ];
     Regex::new(&format!("(?i-u){}", words.join("|"))).expect("the pattern is constant and tested")
 });
@@ -68,7 +88,10 @@ pub(super) fn without_prefix(path: &str) -> &str {
         return without_dots(path);
     }
     // Prefixes end at a slash or with the path, so what is left is text.
-    KNOWN.find(path.as_bytes()).and_then(|found| path.get(found.end()..)).unwrap_or(path)
+    KNOWN
+        .find(path.as_bytes())
+        .and_then(|found| path.get(found.end()..))
+        .unwrap_or(path)
 }
 
 /// The path without the run of `../`, `./` and `/` that it may start with.
