@@ -21,7 +21,7 @@ use engine::fold::{Folds, PackSet};
 use engine::id::{CommitId, JournalId, UploadId};
 use engine::mmap::Mapped;
 use engine::pack::{self, Pack};
-use engine::queue::{self, Job, NewJob};
+use engine::queue::{self, Job, NewJob, Retried};
 use engine::{Error, Result};
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
@@ -234,7 +234,13 @@ impl Worker {
         tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, %error, "job failed");
         let (job, reason, clock) = (job.clone(), error.to_string(), self.clock.clone());
         let returned = self.db.write(move |conn| {
-            Box::pin(async move { queue::retry(conn, &job, &reason, clock.now_us()).await })
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                if queue::retry(conn, &job, &reason, now_us).await? == Retried::Dead {
+                    note_given_up(conn, &job, &reason, now_us).await?;
+                }
+                Ok(())
+            })
         });
         if let Err(error) = returned.await {
             tracing::warn!(%error, "job was not returned; its lease will end");
@@ -564,6 +570,34 @@ impl Worker {
             .write(move |conn| Box::pin(async move { queue::finish(conn, &job).await }))
             .await
     }
+}
+
+/// Notes that a job has failed for good: its upload's bytes are kept, and an operator can revive it.
+async fn note_given_up(conn: &mut Conn, job: &Job, reason: &str, now_us: i64) -> Result<()> {
+    tracing::error!(job = %job.id, kind = job.kind, reason, "job was given up");
+    if job.kind != PROCESS {
+        return Ok(());
+    }
+    let UploadJob { upload } = job.payload()?;
+    let upload = uploads::get_upload(conn, upload).await?;
+    let commit = get_commit(conn, upload.commit_id).await?;
+    let message = format!(
+        "processing failed {} times, last: {reason}; mend the cause, then run: hitline admin job revive {}",
+        job.attempt, job.id
+    );
+    let (code, at) = (Some("given_up"), (now_us, now_us));
+    note(
+        conn,
+        &commit,
+        Some(upload.id),
+        "parsed",
+        Verdict::Error,
+        code,
+        message,
+        None,
+        at,
+    )
+    .await
 }
 
 /// The memory that reading an upload may take, in MiB; the largest read alone.

@@ -9,12 +9,17 @@ use engine::db::repos::{NewRepo, upsert_repo};
 use engine::db::tokens::{
     NewApiToken, UploadToken, insert_api_token, insert_upload_token, revoke_upload_tokens_of_repo,
 };
-use engine::id::{OwnerId, RepoId, TokenId};
+use engine::db::{Db, Page};
+use engine::id::{JobId, OwnerId, RepoId, TokenId};
+use engine::queue;
 use engine::secret::{hash_token, new_api_token, new_upload_token};
 
 use super::{DataArgs, print};
 use crate::app::open_db;
 use crate::auth::upload::SERVICES;
+
+/// Jobs that one list shows at most.
+const JOBS_LISTED: i64 = 1000;
 
 /// Arguments of `admin`.
 #[derive(Args)]
@@ -31,6 +36,25 @@ enum AdminCommand {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Jobs that were given up
+    #[command(subcommand)]
+    Job(JobCommand),
+}
+
+#[derive(Subcommand)]
+enum JobCommand {
+    /// List the jobs that failed for good: id, kind, attempts, reason
+    List(DataArgs),
+    /// Give a job new attempts, once the cause of its failure is mended
+    Revive(JobReviveArgs),
+}
+
+#[derive(Args)]
+struct JobReviveArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// The job's id
+    id: JobId,
 }
 
 #[derive(Subcommand)]
@@ -86,6 +110,8 @@ pub(super) async fn run(args: AdminArgs) -> anyhow::Result<()> {
     match args.command {
         AdminCommand::Repo(RepoCommand::Add(args)) => add_repo(args).await,
         AdminCommand::Token(TokenCommand::Add(args)) => add_token(args).await,
+        AdminCommand::Job(JobCommand::List(data)) => list_dead_jobs(&data).await,
+        AdminCommand::Job(JobCommand::Revive(args)) => revive_job(args).await,
     }
 }
 
@@ -109,13 +135,37 @@ fn check_service(service: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn open(data: &DataArgs) -> anyhow::Result<Db> {
+    let config = data.config();
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("create {}", config.data.display()))?;
+    Ok(open_db(&config, Clock::system()).await?)
+}
+
+async fn list_dead_jobs(data: &DataArgs) -> anyhow::Result<()> {
+    let db = open(data).await?;
+    for job in queue::list_dead(&mut db.read().await?, Page::first(JOBS_LISTED)).await? {
+        let reason = job.reason.as_deref().unwrap_or_default();
+        print(&format!(
+            "{}\t{}\t{}\t{reason}",
+            job.id, job.kind, job.attempt
+        ))?;
+    }
+    Ok(())
+}
+
+async fn revive_job(args: JobReviveArgs) -> anyhow::Result<()> {
+    let db = open(&args.data).await?;
+    let (id, now_us) = (args.id, db.clock().now_us());
+    let revived =
+        db.write(move |conn| Box::pin(async move { queue::revive(conn, id, now_us).await }));
+    Ok(revived.await?)
+}
+
 async fn add_repo(args: RepoAddArgs) -> anyhow::Result<()> {
     let (service, owner, name) = split_repo(&args.repo)?;
     let (service, name) = (service.to_string(), name.to_string());
-    let config = args.data.config();
-    std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("create {}", config.data.display()))?;
-    let db = open_db(&config, Clock::system()).await?;
+    let db = open(&args.data).await?;
     let now_us = db.clock().now_us();
     let token = new_upload_token();
     let hash = hash_token(token.expose());
@@ -148,10 +198,7 @@ async fn add_repo(args: RepoAddArgs) -> anyhow::Result<()> {
 
 async fn add_token(args: TokenAddArgs) -> anyhow::Result<()> {
     check_service(&args.service)?;
-    let config = args.data.config();
-    std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("create {}", config.data.display()))?;
-    let db = open_db(&config, Clock::system()).await?;
+    let db = open(&args.data).await?;
     let now_us = db.clock().now_us();
     let token = new_api_token();
     let hash = hash_token(token.expose());

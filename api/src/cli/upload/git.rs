@@ -3,15 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The git services whose names an upload's path may carry.
-pub(super) const GIT_SERVICES: [&str; 6] = [
-    "github",
-    "gitlab",
-    "bitbucket",
-    "github_enterprise",
-    "gitlab_enterprise",
-    "bitbucket_server",
-];
+use crate::auth::upload::SERVICES;
 
 /// A checkout: the folder that git answers for.
 pub(super) struct Checkout {
@@ -110,7 +102,7 @@ pub(super) fn parse_remote(url: &str) -> Option<Remote> {
 /// Names the git service of a host: the three public ones, or a host whose first label is a service's name.
 pub(super) fn service_of_host(host: &str) -> Option<&'static str> {
     let label = host.split('.').next()?;
-    GIT_SERVICES.into_iter().find(|service| *service == label)
+    SERVICES.into_iter().find(|service| *service == label)
 }
 
 /// Whether `slug` is `owner/repository`, or `group/subgroup/repository`, in characters that a URL's path takes.

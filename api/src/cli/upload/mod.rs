@@ -26,6 +26,8 @@ use identity::Identity;
 use payload::{Body, Contents};
 use send::{Encoding, Server};
 
+use crate::auth::upload::SERVICES;
+
 /// Finds coverage reports and uploads them; what is not given is taken from the CI service, then from git.
 #[derive(clap::Args)]
 pub struct UploadArgs {
@@ -82,7 +84,7 @@ pub struct UploadArgs {
     slug: Option<String>,
 
     /// Service that hosts the repository
-    #[arg(long, value_name = "SERVICE", value_parser = PossibleValuesParser::new(git::GIT_SERVICES))]
+    #[arg(long, value_name = "SERVICE", value_parser = PossibleValuesParser::new(SERVICES))]
     git_service: Option<String>,
 
     /// Number of the pull request
