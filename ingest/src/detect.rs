@@ -72,10 +72,23 @@ pub enum Format {
     Xcode,
     /// Xcode's property lists.
     XcodePlist,
+    /// coverage.py's data file, an SQLite database.
+    CoverageSqlite,
+    /// grcov's covdir JSON.
+    Covdir,
+    /// gcov's JSON.
+    GcovJson,
+    /// JaCoCo's and Kover's CSV, which has no lines.
+    JacocoCsv,
+    /// llvm-cov's export as JSON.
+    LlvmExport,
+    /// SonarQube's generic test coverage in XML.
+    Sonar,
 }
 
 impl Format {
-    /// The name that Codecov's results give the format's reader.
+    /// The name that Codecov's results give the format's reader; for a format that Codecov does not
+    /// read, one in the same style.
     pub fn processor(self) -> &'static str {
         match self {
             Format::Bullseye => "BullseyeProcessor",
@@ -106,6 +119,12 @@ impl Format {
             Format::Vb2 => "VbTwoProcessor",
             Format::Xcode => "XCodeProcessor",
             Format::XcodePlist => "XCodePlistProcessor",
+            Format::CoverageSqlite => "CoverageSqliteProcessor",
+            Format::Covdir => "CovdirProcessor",
+            Format::GcovJson => "GcovJsonProcessor",
+            Format::JacocoCsv => "JacocoCsvProcessor",
+            Format::LlvmExport => "LlvmExportProcessor",
+            Format::Sonar => "SonarProcessor",
         }
     }
 }
@@ -115,6 +134,9 @@ impl Format {
 /// Looks at the start of the file where that decides. Fails for an array of plain values, which no
 /// report is. XML must be UTF-8 here.
 pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
+    if content.starts_with(b"SQLite format 3\0") {
+        return Ok(Some(Format::CoverageSqlite));
+    }
     let head = &content[..content.len().min(HEAD_BYTES)];
     if memmem::find(head, b"<classycle ").is_some()
         && memmem::find(content, b"</classycle>").is_some()
@@ -206,6 +228,8 @@ fn detect_text(name: &str, content: &[u8], first: &str) -> Option<Format> {
         Some(Format::Go)
     } else if is_xcode(name, first) {
         Some(Format::Xcode)
+    } else if first.starts_with("GROUP,PACKAGE,CLASS,") {
+        Some(Format::JacocoCsv)
     } else {
         None
     }
@@ -249,6 +273,7 @@ fn detect_xml(content: &[u8]) -> Xml {
         b"report" => Some(Format::Jacoco),
         b"results" => Some(Format::Vb),
         b"CoverageDSPriv" => Some(Format::Vb2),
+        b"coverage" if has_direct_child(content, b"file") => Some(Format::Sonar),
         b"coverage" | b"scoverage" => Some(Format::Cobertura),
         _ => None,
     })
@@ -330,6 +355,12 @@ fn detect_object(keys: &HashMap<String, Peek>) -> Option<Format> {
         Some(Format::Gap)
     } else if has("files") && show_contexts {
         Some(Format::CoveragePy)
+    } else if text("type", "llvm.coverage.json.export") {
+        Some(Format::LlvmExport)
+    } else if has("files") && has("gcc_version") {
+        Some(Format::GcovJson)
+    } else if has("children") && has("coveragePercent") {
+        Some(Format::Covdir)
     } else if keys
         .values()
         .all(|value| matches!(value, Peek::Object { .. }))

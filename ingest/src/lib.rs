@@ -7,6 +7,8 @@ pub mod envelope;
 mod error;
 mod formats;
 pub mod job;
+mod json;
+mod number;
 pub mod paths;
 mod process;
 pub mod report_fixes;

@@ -240,15 +240,7 @@ fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     };
     context.format = Some(format);
     match formats::parse(format, content, context) {
-        Ok(true) => note_lines(context),
-        Ok(false) => {
-            let message = format!(
-                "reports like those of {} are not supported yet",
-                format.processor()
-            );
-            context.problem(None, ProblemCode::Unrecognised, message);
-            context.format = None;
-        }
+        Ok(()) => note_lines(context),
         Err(Failure::Corrupt(reason)) => {
             context.found = Found::default();
             context.problem(None, ProblemCode::Unrecognised, reason.into_owned());

@@ -8,10 +8,12 @@ mod arm;
 mod builder;
 pub(crate) mod file;
 mod line;
+mod part;
 mod totals;
 
 pub use arm::ArmId;
 pub use builder::FileBuilder;
 pub use file::{ArmRow, FileCoverage, Rows};
 pub use line::{Arms, Complexity, Coverage, Evidence, Kind, Missed, State};
+pub use part::Part;
 pub use totals::Totals;

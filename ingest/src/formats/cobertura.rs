@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
 use memchr::memchr;
 
-use super::number::{count, digits, integer, truncated};
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
+use crate::number::{count, digits, integer, truncated};
 use crate::report_fixes::IgnoredLines;
 use crate::xml::{Markup, Scanner};
 

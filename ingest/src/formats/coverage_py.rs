@@ -3,18 +3,11 @@
 //! Read in one pass, without building the document. Keys of other formats, which go before this
 //! one, are watched for on the way.
 
-use std::borrow::Cow;
-
-use engine::model::{FileBuilder, FileCoverage};
-use memchr::memchr2;
-
-use super::number::digits;
 use super::{Context, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{Failure, ProblemCode, Result};
-
-/// How deep values may be nested.
-const MAX_DEPTH: usize = 128;
+use crate::json::{Cursor, Step, Stop};
+use engine::model::{FileBuilder, FileCoverage};
 
 /// What became of a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,10 +55,7 @@ impl Document {
 
 fn read(content: &[u8]) -> Result<Option<Document>> {
     let mut reader = Reader {
-        cursor: Cursor {
-            bytes: content,
-            at: 0,
-        },
+        cursor: Cursor::new(content),
         files: Vec::new(),
         executed: Lines::default(),
         missing: Lines::default(),
@@ -173,14 +163,6 @@ fn add_file(name: &str, file: File, context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Why reading stopped.
-enum Stop {
-    /// Not JSON.
-    Broken,
-    /// JSON in which coverage.py's files are not.
-    Fails(String),
-}
-
 struct Reader<'a> {
     cursor: Cursor<'a>,
     files: Vec<(String, Result<File>)>,
@@ -218,7 +200,7 @@ impl Reader<'_> {
                 "File" => keys.file = true,
                 _ => {}
             }
-            self.cursor.skip_value(0)?;
+            self.cursor.skip()?;
         }
         self.cursor.end()?;
         if files_wrong && keys.contexts {
@@ -234,7 +216,7 @@ impl Reader<'_> {
         while let Some(key) = self.cursor.key(&mut first)? {
             keys.contexts |= key == "show_contexts";
             keys.other |= key == "simplecov_version";
-            self.cursor.skip_value(1)?;
+            self.cursor.skip()?;
         }
         Ok(())
     }
@@ -246,7 +228,7 @@ impl Reader<'_> {
             let lines = match self.cursor.peek()? {
                 b'{' => self.file(&name)?,
                 _ => {
-                    self.cursor.skip_value(1)?;
+                    self.cursor.skip()?;
                     Err(Failure::fails(format!("coverage.py: {name} is no object")))
                 }
             };
@@ -261,9 +243,9 @@ impl Reader<'_> {
         let mut first = true;
         while let Some(key) = self.cursor.key(&mut first)? {
             match &*key {
-                "executed_lines" => executed = self.cursor.line_numbers(&mut self.executed)?,
-                "missing_lines" => missing = self.cursor.line_numbers(&mut self.missing)?,
-                _ => self.cursor.skip_value(2)?,
+                "executed_lines" => executed = line_numbers(&mut self.cursor, &mut self.executed)?,
+                "missing_lines" => missing = line_numbers(&mut self.cursor, &mut self.missing)?,
+                _ => self.cursor.skip()?,
             }
         }
         let check = |list: List, key: &str| match list {
@@ -286,242 +268,16 @@ enum List {
     Other,
 }
 
-/// A place in a JSON document.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-type Step<T> = std::result::Result<T, Stop>;
-
-impl<'a> Cursor<'a> {
-    /// The next byte that is no blank.
-    #[inline]
-    fn peek(&mut self) -> Step<u8> {
-        while let Some(&byte) = self.bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-                return Ok(byte);
-            }
-            self.at += 1;
-        }
-        Err(Stop::Broken)
+/// A list of integers, to `lines`.
+fn line_numbers(cursor: &mut Cursor<'_>, lines: &mut Lines) -> Step<List> {
+    lines.numbers.clear();
+    lines.cut = false;
+    if cursor.peek()? != b'[' || !cursor.integers(|line| lines.push(line))? {
+        cursor.skip()?;
+        return Ok(List::Other);
     }
-
-    #[inline]
-    fn expect(&mut self, byte: u8) -> Step<()> {
-        if self.peek()? != byte {
-            return Err(Stop::Broken);
-        }
-        self.at += 1;
-        Ok(())
+    if !lines.numbers.is_sorted() {
+        lines.numbers.sort_unstable();
     }
-
-    fn end(&mut self) -> Step<()> {
-        if self.peek().is_ok() {
-            Err(Stop::Broken)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The next key of the object that is open, its colon behind; `None` at the object's end.
-    fn key(&mut self, first: &mut bool) -> Step<Option<Cow<'a, str>>> {
-        let byte = self.peek()?;
-        if byte == b'}' {
-            self.at += 1;
-            return Ok(None);
-        }
-        if !std::mem::take(first) {
-            self.expect(b',')?;
-        }
-        let key = self.string()?;
-        self.expect(b':')?;
-        Ok(Some(key))
-    }
-
-    fn string(&mut self) -> Step<Cow<'a, str>> {
-        self.expect(b'"')?;
-        let start = self.at;
-        let escaped = self.skip_string()?;
-        if escaped {
-            let quoted = &self.bytes[start - 1..self.at];
-            return Ok(Cow::Owned(
-                serde_json::from_slice(quoted).map_err(|_| Stop::Broken)?,
-            ));
-        }
-        let text =
-            std::str::from_utf8(&self.bytes[start..self.at - 1]).map_err(|_| Stop::Broken)?;
-        Ok(Cow::Borrowed(text))
-    }
-
-    /// Skips to behind the closing quote; tells whether there were escapes.
-    #[inline]
-    fn skip_string(&mut self) -> Step<bool> {
-        let mut escaped = false;
-        loop {
-            let rest = self.bytes.get(self.at..).ok_or(Stop::Broken)?;
-            let at = memchr2(b'"', b'\\', rest).ok_or(Stop::Broken)?;
-            if rest[at] == b'"' {
-                self.at += at + 1;
-                return Ok(escaped);
-            }
-            escaped = true;
-            self.at += at + 2;
-        }
-    }
-
-    /// A list of integers, to `lines`.
-    fn line_numbers(&mut self, lines: &mut Lines) -> Step<List> {
-        let start = self.at;
-        lines.numbers.clear();
-        lines.cut = false;
-        if self.peek()? == b'[' && self.integers(lines)? {
-            if !lines.numbers.is_sorted() {
-                lines.numbers.sort_unstable();
-            }
-            return Ok(List::Read);
-        }
-        self.at = start;
-        self.skip_value(2)?;
-        Ok(List::Other)
-    }
-
-    /// Whether all values of the list at the cursor are integers.
-    fn integers(&mut self, lines: &mut Lines) -> Step<bool> {
-        self.expect(b'[')?;
-        if self.peek()? == b']' {
-            self.at += 1;
-            return Ok(true);
-        }
-        loop {
-            let (value, length) = digits(&self.bytes[self.at..]);
-            if length > 0 {
-                lines.push(value);
-            } else {
-                let is_negative = self.peek()? == b'-';
-                self.at += usize::from(is_negative);
-                let (value, length) = digits(&self.bytes[self.at..]);
-                if length == 0 {
-                    return Ok(false);
-                }
-                if !is_negative {
-                    lines.push(value);
-                }
-                self.at += length;
-            }
-            self.at += length;
-            // `, ` is what Python writes.
-            match &self.bytes[self.at..] {
-                [b',', b' ', ..] => self.at += 2,
-                [b']', ..] => {
-                    self.at += 1;
-                    return Ok(true);
-                }
-                _ => match self.peek()? {
-                    b',' => self.at += 1,
-                    b']' => {
-                        self.at += 1;
-                        return Ok(true);
-                    }
-                    _ => return Ok(false),
-                },
-            }
-        }
-    }
-
-    /// Skips a list of numbers and of such lists, if there is nothing else in it. Does not look at
-    /// where its commas stand: what a number or a comma too many could be is no other format's.
-    fn skip_number_lists(&mut self) -> bool {
-        let mut depth = 0_usize;
-        for (at, &byte) in self.bytes[self.at..].iter().enumerate() {
-            match byte {
-                b'0'..=b'9' | b',' | b' ' | b'-' => {}
-                b'[' => depth += 1,
-                b']' if depth == 1 => {
-                    self.at += at + 1;
-                    return true;
-                }
-                b']' => depth -= 1,
-                _ => return false,
-            }
-        }
-        false
-    }
-
-    /// Skips a value, checking that it is one.
-    fn skip_value(&mut self, depth: usize) -> Step<()> {
-        if depth > MAX_DEPTH {
-            return Err(Stop::Broken);
-        }
-        match self.peek()? {
-            b'{' => {
-                self.at += 1;
-                let mut first = true;
-                loop {
-                    if self.peek()? == b'}' {
-                        self.at += 1;
-                        return Ok(());
-                    }
-                    if !std::mem::take(&mut first) {
-                        self.expect(b',')?;
-                    }
-                    self.expect(b'"')?;
-                    self.skip_string()?;
-                    self.expect(b':')?;
-                    self.skip_value(depth + 1)?;
-                }
-            }
-            b'[' if self.skip_number_lists() => Ok(()),
-            b'[' => {
-                self.at += 1;
-                let mut first = true;
-                loop {
-                    if self.peek()? == b']' {
-                        self.at += 1;
-                        return Ok(());
-                    }
-                    if !std::mem::take(&mut first) {
-                        self.expect(b',')?;
-                    }
-                    self.skip_value(depth + 1)?;
-                }
-            }
-            b'"' => {
-                self.at += 1;
-                self.skip_string().map(|_| ())
-            }
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            b'-' | b'0'..=b'9' => self.skip_number(),
-            _ => Err(Stop::Broken),
-        }
-    }
-
-    fn word(&mut self, word: &[u8]) -> Step<()> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return Err(Stop::Broken);
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    #[inline]
-    fn skip_number(&mut self) -> Step<()> {
-        let start = self.at;
-        let in_number =
-            |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
-        let mut plain = true;
-        while let Some(byte) = self.bytes.get(self.at).filter(|byte| in_number(byte)) {
-            plain &= byte.is_ascii_digit();
-            self.at += 1;
-        }
-        let number = &self.bytes[start..self.at];
-        if plain && (number[0] != b'0' || number.len() == 1) {
-            return Ok(());
-        }
-        serde_json::from_slice::<f64>(number)
-            .map(|_| ())
-            .map_err(|_| Stop::Broken)
-    }
+    Ok(List::Read)
 }

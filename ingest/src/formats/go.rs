@@ -5,9 +5,9 @@ use std::collections::{BinaryHeap, HashMap};
 use engine::model::{Coverage, FileBuilder, Kind, State};
 use memchr::memchr;
 
-use super::number::Window;
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, ProblemCode, Result};
+use crate::number::Window;
 
 /// The most lines that all regions of one profile may span, counted with repetition.
 const MAX_SPANNED_LINES: u64 = 500_000_000;
@@ -138,7 +138,7 @@ fn any_region(text: &[u8]) -> Option<Region> {
         Some((line.parse::<u64>().ok()?, column.parse::<u64>().ok()?))
     };
     let ((start_line, start_column), (end_line, end_column)) = (point(start)?, point(end)?);
-    let hits = super::number::count(hits.as_bytes())?.value;
+    let hits = crate::number::count(hits.as_bytes())?.value;
     Some(region(start_line, start_column, end_line, end_column, hits))
 }
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
 use memchr::memchr;
 
-use super::number::{count, digits, integer};
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
+use crate::number::{count, digits, integer};
 use crate::xml::{Markup, Scanner};
 
 /// Adds the source files of a document.

@@ -4,8 +4,8 @@ use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
 use memchr::{memchr, memmem};
 
 use super::Context;
-use super::number::{Window, count, digits, integer, truncated};
 use crate::error::{Failure, Result};
+use crate::number::{Window, count, digits, integer, truncated};
 
 const END: &[u8] = b"end_of_record";
 

@@ -1,12 +1,40 @@
 //! One file per format. A reader takes the content of one uploaded file and adds what it
 //! understands of it to its [`Context`].
 
+mod bullseye;
+mod clover;
 mod cobertura;
+mod covdir;
 mod coverage_py;
+mod coverage_sqlite;
+mod coveralls;
+mod dlst;
+mod elm;
+mod flowcover;
+mod gap;
+mod gcov;
+mod gcov_json;
 mod go;
+mod istanbul;
 mod jacoco;
+mod jacoco_csv;
+mod jetbrains;
 mod lcov;
-mod number;
+mod llvm_export;
+mod lua;
+mod mono;
+mod opencover;
+mod r;
+mod salesforce;
+mod scala;
+mod scoverage;
+mod simplecov;
+mod sonar;
+mod v1;
+mod vb;
+mod vb2;
+mod xcode;
+mod xcode_plist;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -178,17 +206,44 @@ fn merge_file(path: &str, left: &FileCoverage, right: FileCoverage) -> FileCover
     left.append(&right)
 }
 
-/// Reads a file of a known format; `false` when the format has no reader yet.
-pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -> Result<bool> {
+/// Reads a file of a known format.
+pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -> Result<()> {
     match format {
-        Format::Lcov => lcov::parse(content, context)?,
-        Format::Cobertura => cobertura::parse(content, context)?,
-        Format::Jacoco => jacoco::parse(content, context)?,
-        Format::Go => go::parse(content, context)?,
-        Format::CoveragePy => coverage_py::parse(content, context)?,
-        _ => return Ok(false),
+        Format::Bullseye => bullseye::parse(content, context),
+        Format::Clover => clover::parse(content, context),
+        Format::Cobertura => cobertura::parse(content, context),
+        Format::Covdir => covdir::parse(content, context),
+        Format::CoveragePy => coverage_py::parse(content, context),
+        Format::CoverageSqlite => coverage_sqlite::parse(content, context),
+        Format::Coveralls => coveralls::parse(content, context),
+        Format::Dlst => dlst::parse(content, context),
+        Format::Elm => elm::parse(content, context),
+        Format::Flowcover => flowcover::parse(content, context),
+        Format::Gap => gap::parse(content, context),
+        Format::Gcov => gcov::parse(content, context),
+        Format::GcovJson => gcov_json::parse(content, context),
+        Format::Go => go::parse(content, context),
+        Format::Node => istanbul::parse(content, context),
+        Format::Jacoco => jacoco::parse(content, context),
+        Format::JacocoCsv => jacoco_csv::parse(content, context),
+        Format::Jetbrains => jetbrains::parse(content, context),
+        Format::Lcov => lcov::parse(content, context),
+        Format::LlvmExport => llvm_export::parse(content, context),
+        Format::Lua => lua::parse(content, context),
+        Format::Mono => mono::parse(content, context),
+        Format::OpenCover => opencover::parse(content, context),
+        Format::R => r::parse(content, context),
+        Format::Salesforce => salesforce::parse(content, context),
+        Format::Scala => scala::parse(content, context),
+        Format::Scoverage => scoverage::parse(content, context),
+        Format::Simplecov => simplecov::parse(content, context),
+        Format::Sonar => sonar::parse(content, context),
+        Format::V1 => v1::parse(content, context),
+        Format::Vb => vb::parse(content, context),
+        Format::Vb2 => vb2::parse(content, context),
+        Format::Xcode => xcode::parse(content, context),
+        Format::XcodePlist => xcode_plist::parse(content, context),
     }
-    Ok(true)
 }
 
 /// Tries to read a file that starts like coverage.py's JSON.

@@ -6,7 +6,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// Reads digits at the start; gives the value and how many bytes it took. A value that does not fit
 /// is the greatest that does.
 #[inline]
-pub(super) fn digits(text: &[u8]) -> (u64, usize) {
+pub(crate) fn digits(text: &[u8]) -> (u64, usize) {
     if let Some(word) = text.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) {
         let count = (others(word).trailing_zeros() / 8) as usize;
         if count < 8 {
@@ -57,7 +57,7 @@ fn value(word: u64, count: usize) -> u64 {
 /// The start of a text of which 8 times `WORDS` bytes, 4 words at most, are looked at at once:
 /// numbers between bytes that are none.
 #[derive(Clone, Copy)]
-pub(super) struct Window<'a, const WORDS: usize> {
+pub(crate) struct Window<'a, const WORDS: usize> {
     text: &'a [u8],
     /// A bit for every byte that is no digit and was not taken yet.
     others: u32,
@@ -66,7 +66,7 @@ pub(super) struct Window<'a, const WORDS: usize> {
 impl<'a, const WORDS: usize> Window<'a, WORDS> {
     /// Looks at a text; `None` when it may end in the window.
     #[inline]
-    pub(super) fn new(text: &'a [u8]) -> Option<Window<'a, WORDS>> {
+    pub(crate) fn new(text: &'a [u8]) -> Option<Window<'a, WORDS>> {
         let text = text.get(..8 * WORDS + 8)?;
         let mut bits = 0;
         for word in 0..WORDS {
@@ -77,7 +77,7 @@ impl<'a, const WORDS: usize> Window<'a, WORDS> {
 
     /// The place of the next byte that is no digit; 32 when there is none.
     #[inline]
-    pub(super) fn next_other(&mut self) -> usize {
+    pub(crate) fn next_other(&mut self) -> usize {
         let at = self.others.trailing_zeros() as usize;
         self.others &= self.others.wrapping_sub(1);
         at
@@ -85,13 +85,13 @@ impl<'a, const WORDS: usize> Window<'a, WORDS> {
 
     /// The byte at a place; 0 behind the window.
     #[inline]
-    pub(super) fn byte(self, at: usize) -> u8 {
+    pub(crate) fn byte(self, at: usize) -> u8 {
         if at < 8 * WORDS { self.text[at] } else { 0 }
     }
 
     /// The number that the digits from `start` to before `end` are; there are 0..=8.
     #[inline]
-    pub(super) fn number(self, start: usize, end: usize) -> u64 {
+    pub(crate) fn number(self, start: usize, end: usize) -> u64 {
         value(word_at(self.text, start), end - start)
     }
 }
@@ -111,13 +111,13 @@ fn gathered(highest: u64) -> u8 {
 
 /// A count that may be too large for 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Count {
-    pub(super) value: u64,
-    pub(super) too_large: bool,
+pub(crate) struct Count {
+    pub(crate) value: u64,
+    pub(crate) too_large: bool,
 }
 
 /// A text of nothing but digits as a count.
-pub(super) fn count(text: &[u8]) -> Option<Count> {
+pub(crate) fn count(text: &[u8]) -> Option<Count> {
     let (value, length) = digits(text);
     if length == text.len() && (1..18).contains(&length) {
         return Some(Count {
@@ -137,7 +137,7 @@ pub(super) fn count(text: &[u8]) -> Option<Count> {
 
 /// A decimal integer with optional sign, blanks around and underscores between digits. One that does
 /// not fit is the nearest that does.
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
+pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     let (value, length) = digits(text);
     if length == text.len() && (1..18).contains(&length) {
         return Some(value as i64);
@@ -169,7 +169,7 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
 }
 
 /// A decimal or scientific number, truncated.
-pub(super) fn truncated(text: &[u8]) -> Option<f64> {
+pub(crate) fn truncated(text: &[u8]) -> Option<f64> {
     let number: f64 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
     number.is_finite().then_some(number.trunc())
 }

@@ -1,0 +1,425 @@
+//! A forward reader of JSON: nothing is built, what is not asked for is skipped.
+//!
+//! Documents are UTF-8. A text is borrowed unless it has escapes. What is skipped is checked, so a
+//! document that was read to its [`end`](Cursor::end) is JSON (of numbers in long lists only the
+//! characters are looked at). Source: RFC 8259.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use crate::error::Failure;
+use crate::number::digits;
+
+/// How deep values may be nested.
+const MAX_DEPTH: usize = 128;
+
+/// Why reading stopped.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Not JSON.
+    Broken,
+    /// JSON, but not of the shape that the format has.
+    Fails(String),
+}
+
+impl Stop {
+    /// JSON that a format does not allow, by its reason.
+    pub(crate) fn fails<T>(reason: impl Into<String>) -> Step<T> {
+        Err(Stop::Fails(reason.into()))
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Failure {
+        match stop {
+            Stop::Broken => Failure::corrupt("the file is no JSON"),
+            Stop::Fails(reason) => Failure::fails(reason),
+        }
+    }
+}
+
+/// The result of a step through a document.
+pub(crate) type Step<T> = std::result::Result<T, Stop>;
+
+/// What stands at a place.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Value<'a> {
+    Null,
+    Bool(bool),
+    /// The number as it is written.
+    Number(&'a [u8]),
+    Text(Cow<'a, str>),
+    /// An array, not read yet.
+    Array,
+    /// An object, not read yet.
+    Object,
+}
+
+/// A place in a JSON document.
+#[derive(Clone)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Before the first byte of a document, or of a part of one.
+    pub(crate) fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor { bytes, at: 0 }
+    }
+
+    /// The next byte that is no blank.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Step<u8> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Ok(byte);
+            }
+            self.at += 1;
+        }
+        Err(Stop::Broken)
+    }
+
+    #[inline]
+    pub(crate) fn expect(&mut self, byte: u8) -> Step<()> {
+        if self.peek()? != byte {
+            return Err(Stop::Broken);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self) -> Step<()> {
+        if self.peek().is_ok() {
+            Err(Stop::Broken)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The next key of the object that is open, its colon behind; `None` at the object's end.
+    pub(crate) fn key(&mut self, first: &mut bool) -> Step<Option<Cow<'a, str>>> {
+        let byte = self.peek()?;
+        if byte == b'}' {
+            self.at += 1;
+            return Ok(None);
+        }
+        if !std::mem::take(first) {
+            self.expect(b',')?;
+        }
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(Some(key))
+    }
+
+    pub(crate) fn string(&mut self) -> Step<Cow<'a, str>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let escaped = self.skip_string()?;
+        if escaped {
+            let quoted = &self.bytes[start - 1..self.at];
+            return Ok(Cow::Owned(
+                serde_json::from_slice(quoted).map_err(|_| Stop::Broken)?,
+            ));
+        }
+        let text =
+            std::str::from_utf8(&self.bytes[start..self.at - 1]).map_err(|_| Stop::Broken)?;
+        Ok(Cow::Borrowed(text))
+    }
+
+    /// Walks through the object at the cursor: `each` gets every key and must read or skip its value.
+    pub(crate) fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, Cow<'a, str>) -> Step<()>,
+    ) -> Step<()> {
+        self.expect(b'{')?;
+        let mut first = true;
+        while let Some(key) = self.key(&mut first)? {
+            each(self, key)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the array that is open has one more element, before which the cursor stands then.
+    pub(crate) fn element(&mut self, first: &mut bool) -> Step<bool> {
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Ok(false);
+        }
+        if !std::mem::take(first) {
+            self.expect(b',')?;
+        }
+        Ok(true)
+    }
+
+    /// Walks through the array at the cursor: `each` must read or skip every element.
+    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Step<()>) -> Step<()> {
+        self.expect(b'[')?;
+        let mut first = true;
+        while self.element(&mut first)? {
+            each(self)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a value that is neither array nor object; such a one stays to be read.
+    pub(crate) fn value(&mut self) -> Step<Value<'a>> {
+        match self.peek()? {
+            b'{' => Ok(Value::Object),
+            b'[' => Ok(Value::Array),
+            b'"' => self.string().map(Value::Text),
+            b't' => self.word(b"true").map(|()| Value::Bool(true)),
+            b'f' => self.word(b"false").map(|()| Value::Bool(false)),
+            b'n' => self.word(b"null").map(|()| Value::Null),
+            _ => {
+                let start = self.at;
+                self.skip_number()?;
+                Ok(Value::Number(&self.bytes[start..self.at]))
+            }
+        }
+    }
+
+    /// Skips a value and gives its bytes.
+    pub(crate) fn raw(&mut self) -> Step<&'a [u8]> {
+        self.peek()?;
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.bytes[start..self.at])
+    }
+
+    /// Skips a value, checking that it is one.
+    pub(crate) fn skip(&mut self) -> Step<()> {
+        self.skip_value(0)
+    }
+
+    /// Skips to behind the closing quote; tells whether there were escapes.
+    #[inline]
+    fn skip_string(&mut self) -> Step<bool> {
+        let mut escaped = false;
+        loop {
+            let rest = self.bytes.get(self.at..).ok_or(Stop::Broken)?;
+            let at = memchr2(b'"', b'\\', rest).ok_or(Stop::Broken)?;
+            if rest[at] == b'"' {
+                self.at += at + 1;
+                return Ok(escaped);
+            }
+            escaped = true;
+            self.at += at + 2;
+        }
+    }
+
+    /// Calls `each` for the integers of the array at the cursor, those below 0 aside. `false` when it
+    /// holds something else: then the cursor stands before the array again.
+    #[inline]
+    pub(crate) fn integers(&mut self, each: impl FnMut(u64)) -> Step<bool> {
+        let start = self.at;
+        let all = self.integers_until_other(each)?;
+        if !all {
+            self.at = start;
+        }
+        Ok(all)
+    }
+
+    #[inline]
+    fn integers_until_other(&mut self, mut each: impl FnMut(u64)) -> Step<bool> {
+        self.expect(b'[')?;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Ok(true);
+        }
+        loop {
+            let (value, length) = digits(&self.bytes[self.at..]);
+            if length > 0 {
+                each(value);
+            } else {
+                let is_negative = self.peek()? == b'-';
+                self.at += usize::from(is_negative);
+                let (value, length) = digits(&self.bytes[self.at..]);
+                if length == 0 {
+                    return Ok(false);
+                }
+                if !is_negative {
+                    each(value);
+                }
+                self.at += length;
+            }
+            self.at += length;
+            // `, ` is what Python writes.
+            match &self.bytes[self.at..] {
+                [b',', b' ', ..] => self.at += 2,
+                [b']', ..] => {
+                    self.at += 1;
+                    return Ok(true);
+                }
+                _ => match self.peek()? {
+                    b',' => self.at += 1,
+                    b']' => {
+                        self.at += 1;
+                        return Ok(true);
+                    }
+                    _ => return Ok(false),
+                },
+            }
+        }
+    }
+
+    /// Skips a list of numbers and of such lists, if there is nothing else in it. Does not look at
+    /// where its commas stand: what a number or a comma too many could be is no other format's.
+    fn skip_number_lists(&mut self) -> bool {
+        let mut depth = 0_usize;
+        for (at, &byte) in self.bytes[self.at..].iter().enumerate() {
+            match byte {
+                b'0'..=b'9' | b',' | b' ' | b'-' => {}
+                b'[' => depth += 1,
+                b']' if depth == 1 => {
+                    self.at += at + 1;
+                    return true;
+                }
+                b']' => depth -= 1,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn skip_value(&mut self, depth: usize) -> Step<()> {
+        if depth > MAX_DEPTH {
+            return Err(Stop::Broken);
+        }
+        match self.peek()? {
+            b'{' => {
+                self.at += 1;
+                let mut first = true;
+                loop {
+                    if self.peek()? == b'}' {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                    if !std::mem::take(&mut first) {
+                        self.expect(b',')?;
+                    }
+                    self.expect(b'"')?;
+                    self.skip_string()?;
+                    self.expect(b':')?;
+                    self.skip_value(depth + 1)?;
+                }
+            }
+            b'[' if self.skip_number_lists() => Ok(()),
+            b'[' => {
+                self.at += 1;
+                let mut first = true;
+                loop {
+                    if self.peek()? == b']' {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                    if !std::mem::take(&mut first) {
+                        self.expect(b',')?;
+                    }
+                    self.skip_value(depth + 1)?;
+                }
+            }
+            b'"' => {
+                self.at += 1;
+                self.skip_string().map(|_| ())
+            }
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            b'-' | b'0'..=b'9' => self.skip_number(),
+            _ => Err(Stop::Broken),
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Step<()> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(Stop::Broken);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    #[inline]
+    fn skip_number(&mut self) -> Step<()> {
+        let start = self.at;
+        let in_number =
+            |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let mut plain = true;
+        while let Some(byte) = self.bytes.get(self.at).filter(|byte| in_number(byte)) {
+            plain &= byte.is_ascii_digit();
+            self.at += 1;
+        }
+        let number = &self.bytes[start..self.at];
+        if number.is_empty() {
+            return Err(Stop::Broken);
+        }
+        if plain && (number[0] != b'0' || number.len() == 1) {
+            return Ok(());
+        }
+        serde_json::from_slice::<f64>(number)
+            .map(|_| ())
+            .map_err(|_| Stop::Broken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(document: &str) -> Step<Vec<String>> {
+        let mut found = Vec::new();
+        let mut cursor = Cursor::new(document.as_bytes());
+        cursor.object(|cursor, key| {
+            match cursor.value()? {
+                Value::Array => cursor.array(|cursor| {
+                    found.push(format!("{key} {:?}", cursor.value()?));
+                    Ok(())
+                })?,
+                Value::Object => found.push(format!("{key} {}", cursor.raw()?.len())),
+                value => found.push(format!("{key} {value:?}")),
+            }
+            Ok(())
+        })?;
+        cursor.end()?;
+        Ok(found)
+    }
+
+    #[test]
+    fn values_are_read_in_their_order() {
+        let document = r#" {"a\n": [1, "x", null], "b": {"c": [{}]} , "d":true,"e":-1.5e3} "#;
+        let expected = [
+            r#"a\n Number([49])"#,
+            r#"a\n Text("x")"#,
+            "a\n Null",
+            "b 11",
+            "d Bool(true)",
+            "e Number([45, 49, 46, 53, 101, 51])",
+        ];
+        assert_eq!(
+            read(document).unwrap(),
+            expected.map(|text| text.replace("\\n", "\n"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_broken() {
+        let deep = format!("{{\"a\":{{\"b\":{}", "[".repeat(1_000_000));
+        for document in [
+            "",
+            "{",
+            "[]",
+            r#"{"a":NaN}"#,
+            r#"{"a":01}"#,
+            r#"{"a":1}x"#,
+            r#"{"a" 1}"#,
+            "{\"a",
+            &deep,
+        ] {
+            assert!(
+                matches!(read(document), Err(Stop::Broken)),
+                "{document:.20}"
+            );
+        }
+    }
+}
