@@ -1,5 +1,6 @@
 //! Collects what one upload says of one file.
 
+use super::part::{Part, Said};
 use super::{ArmId, Complexity, Coverage, Evidence, FileCoverage, Kind};
 
 /// Takes the lines of a file in any order; ascending plain lines are the fast path.
@@ -17,6 +18,7 @@ pub struct FileBuilder {
     /// Rows that came late, in the order of their coming, and whether each replaces.
     late: FileCoverage,
     replaces: Vec<bool>,
+    parts: Said,
 }
 
 impl FileBuilder {
@@ -78,7 +80,13 @@ impl FileBuilder {
         );
     }
 
-    /// Adds a line in place of what was said of it before. `missed` must be sorted.
+    /// Adds columns of a line. They are dropped if the line is [assigned](Self::assign) later, or is
+    /// never said.
+    pub fn part(&mut self, part: Part) {
+        self.parts.push(part);
+    }
+
+    /// Adds a line in place of what was said of it and its columns before. `missed` must be sorted.
     pub fn assign(
         &mut self,
         line: u32,
@@ -87,6 +95,7 @@ impl FileBuilder {
         missed: Option<&[ArmId]>,
         complexity: Option<Complexity>,
     ) {
+        self.parts.renew(line);
         self.add(
             line,
             &Evidence::of_session(kind, coverage, missed, complexity),
@@ -126,14 +135,26 @@ impl FileBuilder {
         if !self.late.is_empty() {
             return std::mem::take(self).finish();
         }
-        let file = self.sorted.clone();
+        let mut file = self.sorted.clone();
+        if !self.parts.is_empty() {
+            file.parts = self.parts.take(&file.lines);
+        }
         self.sorted.clear();
         (self.last, self.plain_from) = (0, 0);
         file
     }
 
     /// The file. Linear when lines came in order; late lines are sorted.
-    pub fn finish(self) -> FileCoverage {
+    pub fn finish(mut self) -> FileCoverage {
+        let mut parts = std::mem::take(&mut self.parts);
+        let mut file = self.finish_rows();
+        if !parts.is_empty() {
+            file.parts = parts.take(&file.lines);
+        }
+        file
+    }
+
+    fn finish_rows(self) -> FileCoverage {
         if self.late.is_empty() {
             return self.sorted;
         }

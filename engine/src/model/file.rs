@@ -1,6 +1,7 @@
 //! The evidence of one file, in columns.
 
 use super::line::intersect;
+use super::part::{self, Part};
 use super::{ArmId, Arms, Complexity, Coverage, Evidence, Kind, Missed, Totals};
 
 pub(crate) const KIND: u8 = 0b11;
@@ -29,7 +30,8 @@ pub struct ArmRow {
 /// The evidence of one file: a row per line, sorted by line, each line once.
 ///
 /// Columns of equal length hold what every row has; branches and complexity, which few rows have,
-/// stand in columns of their own, in the order of their rows.
+/// stand in columns of their own, in the order of their rows. Parts of lines stand beside the rows:
+/// each belongs to a line that has one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FileCoverage {
     pub(crate) lines: Vec<u32>,
@@ -38,6 +40,7 @@ pub struct FileCoverage {
     pub(crate) arms: Vec<ArmRow>,
     pub(crate) missed: Vec<ArmId>,
     pub(crate) complexity: Vec<Complexity>,
+    pub(crate) parts: Vec<Part>,
 }
 
 impl FileCoverage {
@@ -60,6 +63,11 @@ impl FileCoverage {
             missed: 0,
             complexity: 0,
         }
+    }
+
+    /// What is known of columns of lines: sorted by line, start, end and coverage, each part once.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// Adds a row behind the last. The line must be greater than the last row's.
@@ -122,6 +130,7 @@ impl FileCoverage {
         self.arms.clear();
         self.missed.clear();
         self.complexity.clear();
+        self.parts.clear();
     }
 
     pub(super) fn push_plain_run(&mut self, lines: &[u32], hits: &[u64]) {
@@ -166,11 +175,13 @@ impl FileCoverage {
     ///
     /// Linear in rows; a pass of column maxima where both know the same lines.
     pub fn join(&self, other: &FileCoverage) -> FileCoverage {
-        if self.lines == other.lines {
+        let mut joined = if self.lines == other.lines {
             self.join_same_lines(other)
         } else {
             self.join_by_line(other)
-        }
+        };
+        joined.parts = part::union(&self.parts, &other.parts);
+        joined
     }
 
     fn join_same_lines(&self, other: &FileCoverage) -> FileCoverage {
@@ -234,8 +245,10 @@ impl FileCoverage {
 
     /// Merges a later report of the same upload into this one, as Codecov merges the records of one
     /// session: kinds and arms in all are the first's, a repeated line loses its complexity.
+    /// Parts are both's.
     pub fn append(&self, later: &FileCoverage) -> FileCoverage {
         let mut merged = FileCoverage::with_capacity(self.len().max(later.len()));
+        merged.parts = part::union(&self.parts, &later.parts);
         let (mut a, mut b) = (self.rows(), later.rows());
         loop {
             match (a.line(), b.line()) {
@@ -286,12 +299,14 @@ impl FileCoverage {
         }
     }
 
-    /// The rows whose line `keep` accepts.
+    /// The rows whose line `keep` accepts, and their parts.
     pub fn filter(&self, mut keep: impl FnMut(u32) -> bool) -> FileCoverage {
         let mut kept = FileCoverage::with_capacity(self.len());
         for (line, evidence) in self.rows().filter(|(line, _)| keep(*line)) {
             kept.push(line, &evidence);
         }
+        kept.parts = self.parts.clone();
+        part::keep_lines(&mut kept.parts, &kept.lines);
         kept
     }
 }

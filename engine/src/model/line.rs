@@ -18,7 +18,9 @@ pub enum Kind {
 }
 
 /// What one session says of one line, or what is shown of a merged one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+///
+/// Ordered only so that lists of it have one order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Coverage {
     /// Known, but not counted.
     #[default]

@@ -129,6 +129,7 @@ pub fn decode_chunk(compressed: &[u8], size: u32) -> Result<FileCoverage> {
         arms: decode_arms(&chunk)?,
         missed: decode_ids(chunk.missed().map_or(&[], |ids| ids.bytes())),
         complexity: decode_complexity(&chunk),
+        parts: Vec::new(),
         lines,
         hits,
         marks,
