@@ -33,6 +33,11 @@ impl<'a> AgeLimit<'a> {
         }
     }
 
+    /// Whether there is a limit at all.
+    pub(crate) fn is_limited(&self) -> bool {
+        *self.max != MaxAge::Any
+    }
+
     /// Refuses a report of that date; one whose date cannot be read is taken. `what` names the report.
     pub(crate) fn check_lenient(&self, what: &str, date: &str) -> Result<()> {
         self.check(what, date, |error| match error {
@@ -122,6 +127,10 @@ pub(crate) fn read_date(text: &str, now_s: i64) -> std::result::Result<i64, Date
         return Ok(midnight + time(3) * 3600 + time(4) * 60 + time(5));
     }
     match numbers[..] {
+        // `11-2026-24T10:00:00`, which Clover's turning makes of an ISO date: the first of the month.
+        [(month, 2), (year, 4), ..] if starts_numeric(text) => {
+            Ok(days_of(year, month, 1).ok_or(DateError::Impossible)? * DAY_S)
+        }
         // A year alone, or one that other digits follow: today's day in that year.
         [(digits, 8)] | [(digits, 4)] if text.bytes().all(|b| b.is_ascii_digit()) => {
             let year = if digits > 9999 {
@@ -250,6 +259,7 @@ mod tests {
         assert_eq!(read("2026-11-24T10:00:00.5+02:00"), Ok(TODAY_S + 10 * 3600));
         assert_eq!(read("11/24/2026 10:00:00"), Ok(TODAY_S + 10 * 3600));
         assert_eq!(read("11-24-2026"), Ok(TODAY_S));
+        assert_eq!(read("11-2026-30T10:00:00"), Ok(TODAY_S - 23 * DAY_S));
         assert_eq!(read("2026-13-24"), Err(DateError::Impossible));
         assert_eq!(read("2026-02-39"), Err(DateError::Impossible));
         for odd in ["0", "-1", "1.5", "zzz", "", "123456789"] {

@@ -251,13 +251,16 @@ fn detect_xml(content: &[u8]) -> Xml {
         .attribute(b"generated")
         .is_some_and(|value| !value.is_empty());
     let in_namespace = scanner.attribute(b"xmlns").is_some() || name.contains(&b':');
-    loop {
+    let mut has_aside = false;
+    let first_child = loop {
         match scanner.markup() {
-            Some(Markup::Open(_) | Markup::Empty(_) | Markup::Aside) => break,
+            Some(Markup::Open(child) | Markup::Empty(child)) => break child,
+            Some(Markup::Aside) => has_aside = true,
             Some(Markup::Other) => {}
+            Some(Markup::Close(_)) | None if has_aside => break &[],
             Some(Markup::Close(_)) | None => return Xml::Childless,
         }
-    }
+    };
     if memmem::find(name, b"BullseyeCoverage").is_some() {
         return Xml::Is(Some(Format::Bullseye));
     }
@@ -273,10 +276,15 @@ fn detect_xml(content: &[u8]) -> Xml {
         b"report" => Some(Format::Jacoco),
         b"results" => Some(Format::Vb),
         b"CoverageDSPriv" => Some(Format::Vb2),
-        b"coverage" if has_direct_child(content, b"file") => Some(Format::Sonar),
+        b"coverage" if first_child == b"file" && is_sonar(content) => Some(Format::Sonar),
         b"coverage" | b"scoverage" => Some(Format::Cobertura),
         _ => None,
     })
+}
+
+/// Whether a document of files is SonarQube's: a file or two at its start may be empty.
+fn is_sonar(content: &[u8]) -> bool {
+    memmem::find(&content[..content.len().min(HEAD_BYTES)], b"<lineToCover").is_some()
 }
 
 /// Whether the root has a child of that name. Walks through the elements only where the name occurs.
@@ -567,6 +575,14 @@ mod tests {
                 Some(Format::Cobertura),
             ),
             ("<coverage><!-- c --></coverage>", Some(Format::Cobertura)),
+            (
+                "<coverage><file><line/></file></coverage>",
+                Some(Format::Cobertura),
+            ),
+            (
+                "<coverage version='1'><file path='a'><lineToCover/></file></coverage>",
+                Some(Format::Sonar),
+            ),
             ("<coverage/>", None),
             ("<report name='a'><package/></report>", Some(Format::Jacoco)),
             (

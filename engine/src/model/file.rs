@@ -54,6 +54,11 @@ impl FileCoverage {
         self.lines.is_empty()
     }
 
+    /// The line of the last row.
+    pub fn last_line(&self) -> Option<u32> {
+        self.lines.last().copied()
+    }
+
     /// The rows, ascending: (1-based line, evidence).
     pub fn rows(&self) -> Rows<'_> {
         Rows {
