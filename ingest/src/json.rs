@@ -264,6 +264,48 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads on in the array that is open while its elements are counts or `null`, and calls `each` for
+    /// them. Tells whether an element of another form stands at the cursor; `false` is the array's end.
+    #[inline]
+    pub(crate) fn counts(
+        &mut self,
+        first: &mut bool,
+        mut each: impl FnMut(Option<u64>),
+    ) -> Step<bool> {
+        while self.element(first)? {
+            loop {
+                let rest = &self.bytes[self.at..];
+                let length = if rest.starts_with(b"null") {
+                    each(None);
+                    b"null".len()
+                } else {
+                    let (value, length) = plain_count(rest);
+                    if length == 0 {
+                        return Ok(true);
+                    }
+                    each(Some(value));
+                    length
+                };
+                self.at += length;
+                match &self.bytes[self.at..] {
+                    [b',', b'0'..=b'9' | b'n', ..] => self.at += 1,
+                    [b',', b' ', b'0'..=b'9' | b'n', ..] => self.at += 2,
+                    _ => break,
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads a count; `None` when a value of another form stands at the cursor.
+    #[inline]
+    pub(crate) fn count(&mut self) -> Step<Option<u64>> {
+        self.peek()?;
+        let (value, length) = plain_count(&self.bytes[self.at..]);
+        self.at += length;
+        Ok((length > 0).then_some(value))
+    }
+
     /// Skips a list of numbers and of such lists, if there is nothing else in it. Does not look at
     /// where its commas stand: what a number or a comma too many could be is no other format's.
     fn skip_number_lists(&mut self) -> bool {
@@ -361,6 +403,18 @@ impl<'a> Cursor<'a> {
             .map(|_| ())
             .map_err(|_| Stop::Broken)
     }
+}
+
+/// The number at the start and its length, if it is nothing but digits that fit 64 bits for sure.
+#[inline]
+fn plain_count(text: &[u8]) -> (u64, usize) {
+    const MAX_DIGITS: usize = 18;
+    let (value, length) = digits(text);
+    let goes_on = matches!(text.get(length), Some(b'.' | b'e' | b'E'));
+    if goes_on || length > MAX_DIGITS || (length > 1 && text[0] == b'0') {
+        return (0, 0);
+    }
+    (value, length)
 }
 
 #[cfg(test)]

@@ -1,8 +1,94 @@
-//! grcov's covdir JSON.
+//! grcov's covdir JSON: a tree of folders, whose leaves are files with an array of counts.
+//! Source: github.com/mozilla/grcov, `src/covdir.rs`.
 
-use super::Context;
+use engine::model::Coverage;
+
+use super::lines::{Cell, Lines, unless_null};
+use super::{Context, Found};
 use crate::error::{Failure, Result};
+use crate::json::{Cursor, Value};
 
-pub(super) fn parse(_content: &[u8], _context: &mut Context<'_>) -> Result<()> {
-    Err(Failure::corrupt("reports of this format are not read yet"))
+const FORMAT: &str = "covdir";
+
+/// How deep folders may be nested.
+const MAX_DEPTH: usize = 64;
+
+/// Adds the files of a tree.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    context.found = Found::default();
+    let mut reader = Reader {
+        cursor: Cursor::new(content),
+        path: String::new(),
+        lines: Lines::default(),
+    };
+    reader.node(0, context)?;
+    reader.cursor.end()?;
+    Ok(())
+}
+
+struct Reader<'a> {
+    cursor: Cursor<'a>,
+    /// The path of the node that is read.
+    path: String,
+    lines: Lines,
+}
+
+impl Reader<'_> {
+    /// Reads a folder or a file.
+    fn node(&mut self, depth: usize, context: &mut Context<'_>) -> Result<()> {
+        if self.cursor.peek()? != b'{' {
+            return Err(self.fails("is no object"));
+        }
+        if depth > MAX_DEPTH {
+            return Err(self.fails("is nested too deeply"));
+        }
+        self.cursor.expect(b'{')?;
+        let mut first = true;
+        let mut is_file = false;
+        while let Some(key) = self.cursor.key(&mut first)? {
+            match &*key {
+                "children" => self.children(depth, context)?,
+                "coverage" => {
+                    is_file = true;
+                    self.lines.clear();
+                    self.lines.list(&mut self.cursor, 1, reading)?;
+                }
+                _ => self.cursor.skip()?,
+            }
+        }
+        if is_file {
+            self.lines.add(FORMAT, &self.path, context)?;
+        }
+        Ok(())
+    }
+
+    fn children(&mut self, depth: usize, context: &mut Context<'_>) -> Result<()> {
+        if self.cursor.peek()? != b'{' {
+            return Err(self.fails("has children that are no object"));
+        }
+        self.cursor.expect(b'{')?;
+        let mut first = true;
+        let length = self.path.len();
+        while let Some(name) = self.cursor.key(&mut first)? {
+            if length > 0 {
+                self.path.push('/');
+            }
+            self.path.push_str(&name);
+            self.node(depth + 1, context)?;
+            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn fails(&self, what: &str) -> Failure {
+        Failure::fails(format!("{FORMAT}: {:?} {what}", self.path))
+    }
+}
+
+/// -1 stands for lines without code.
+fn reading(value: &Value<'_>) -> Cell {
+    match unless_null(value) {
+        Cell::Row(_, Coverage::Ignored) => Cell::Skipped,
+        cell => cell,
+    }
 }

@@ -1,8 +1,36 @@
-//! Coveralls' JSON.
+//! Coveralls' JSON. Source: docs.coveralls.io, "API Reference", `source_files`.
+
+use std::borrow::Cow;
 
 use super::Context;
-use crate::error::{Failure, Result};
+use super::lines::{Lines, Listed, unless_null};
+use crate::error::Result;
+use crate::json::{Cursor, Step, Stop};
 
-pub(super) fn parse(_content: &[u8], _context: &mut Context<'_>) -> Result<()> {
-    Err(Failure::corrupt("reports of this format are not read yet"))
+const LISTED: Listed = Listed {
+    format: "coveralls",
+    name: "name",
+    values: "coverage",
+    read: values,
+};
+
+/// Adds the files of a report.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    LISTED.parse("source_files", content, context)
+}
+
+/// Reads an array, or a text that is the JSON of one.
+fn values(lines: &mut Lines, cursor: &mut Cursor<'_>) -> Step<()> {
+    if cursor.peek()? != b'"' {
+        return lines.list(cursor, 1, unless_null);
+    }
+    let text: Cow<'_, str> = cursor.string()?;
+    let mut inner = Cursor::new(text.as_bytes());
+    let read = lines
+        .list(&mut inner, 1, unless_null)
+        .and_then(|()| inner.end());
+    match read {
+        Err(Stop::Broken) => Stop::fails("coveralls: a text of coverage is no JSON"),
+        read => read,
+    }
 }

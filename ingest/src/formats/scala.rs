@@ -1,8 +1,17 @@
-//! sbt's JSON.
+//! The JSON of sbt's coverage reports: files with an object of lines.
 
 use super::Context;
-use crate::error::{Failure, Result};
+use super::lines::{Listed, as_it_is};
+use crate::error::Result;
 
-pub(super) fn parse(_content: &[u8], _context: &mut Context<'_>) -> Result<()> {
-    Err(Failure::corrupt("reports of this format are not read yet"))
+const LISTED: Listed = Listed {
+    format: "scala",
+    name: "filename",
+    values: "coverage",
+    read: |lines, cursor| lines.object(cursor, as_it_is),
+};
+
+/// Adds the files of a report.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    LISTED.parse("fileReports", content, context)
 }

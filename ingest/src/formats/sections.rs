@@ -1,0 +1,107 @@
+//! Sections of source, from a line and column to another, as some JSON formats list them.
+
+use engine::model::{Complexity, Coverage, FileBuilder, FileCoverage, Kind, Part};
+
+use super::Context;
+use crate::json::{Cursor, Step, Stop, Value};
+use crate::number::integer;
+
+/// A line and a column of it, as a report has them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Place {
+    pub(super) line: i64,
+    pub(super) column: i64,
+}
+
+impl Place {
+    /// Reads an object that has both.
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Step<Place> {
+        let (mut line, mut column) = (None, None);
+        cursor.object(|cursor, key| match &*key {
+            "line" => {
+                line = whole_number(cursor)?;
+                Ok(())
+            }
+            "column" => {
+                column = whole_number(cursor)?;
+                Ok(())
+            }
+            _ => cursor.skip(),
+        })?;
+        match (line, column) {
+            (Some(line), Some(column)) => Ok(Place { line, column }),
+            _ => Stop::fails("a place of the report has no line or no column"),
+        }
+    }
+}
+
+/// Reads an integer; `None` when something else stands there.
+pub(super) fn whole_number(cursor: &mut Cursor<'_>) -> Step<Option<i64>> {
+    if let Some(count) = cursor.count()? {
+        return Ok(i64::try_from(count).ok());
+    }
+    Ok(match cursor.value()? {
+        Value::Number(number) => integer(number),
+        Value::Array | Value::Object => {
+            cursor.skip()?;
+            None
+        }
+        _ => None,
+    })
+}
+
+/// What a section says of one line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    pub(super) line: u32,
+    pub(super) hits: u64,
+    pub(super) complexity: Option<u32>,
+    /// The columns it speaks of: from, and to if it ends on the line.
+    pub(super) columns: Option<(u32, Option<u32>)>,
+}
+
+/// A column as it is kept.
+pub(super) fn column(column: i64) -> u32 {
+    u32::try_from(column.max(0)).unwrap_or(u32::MAX)
+}
+
+/// Adds what sections say of the lines of a file: a line has the most hits that any of them gives,
+/// and a complexity where only one section speaks of it. Empties `said`.
+pub(super) fn add(said: &mut Vec<Said>, path: String, context: &mut Context<'_>) {
+    said.sort_by_key(|said| said.line); // stable: of equals the report's order is kept
+    let ignored = context.ignored.get(&path);
+    let mut file = FileBuilder::new();
+    let kept = |line: &[Said]| !ignored.is_some_and(|lines| lines.contains(line[0].line));
+    for line in said
+        .chunk_by(|a, b| a.line == b.line)
+        .filter(|line| kept(line))
+    {
+        add_line(line, &mut file);
+    }
+    said.clear();
+    let lines: FileCoverage = file.finish();
+    context.found.add(path, lines);
+}
+
+fn add_line(said: &[Said], file: &mut FileBuilder) {
+    let line = said[0].line;
+    let hits = said.iter().map(|said| said.hits).max().unwrap_or(0);
+    let complexity = match said {
+        [only] => only.complexity.map(|covered| Complexity {
+            covered,
+            total: None,
+        }),
+        _ => None,
+    };
+    file.append(line, Kind::Line, Coverage::Hits(hits), None, complexity);
+    for said in said {
+        if let Some((start, end)) = said.columns {
+            file.part(Part {
+                line,
+                start,
+                end,
+                coverage: Coverage::Hits(said.hits),
+            });
+        }
+    }
+}
