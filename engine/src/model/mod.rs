@@ -15,5 +15,5 @@ pub use arm::ArmId;
 pub use builder::FileBuilder;
 pub use file::{ArmRow, FileCoverage, Rows};
 pub use line::{Arms, Complexity, Coverage, Evidence, Kind, Missed, State};
-pub use part::Part;
+pub use part::{Fraction, Part, parts_of};
 pub use totals::Totals;

@@ -1,6 +1,7 @@
 //! What is known of columns of a line.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use super::Coverage;
 
@@ -14,8 +15,40 @@ pub struct Part {
     pub start: u32,
     /// The column behind the last, as the report counts them; `None` for the rest of the line.
     pub end: Option<u32>,
-    /// How the columns ran: hits or arms.
+    /// How the columns ran: hits, or the taken share of arms ([`Fraction`]).
     pub coverage: Coverage,
+}
+
+/// The parts of a line, which are split off `rest` with those of lines before. Lines that are asked
+/// for in ascending order are found in linear time.
+pub fn parts_of<'a>(rest: &mut &'a [Part], line: u32) -> &'a [Part] {
+    let (start, end) = (
+        rest.iter().take_while(|part| part.line < line).count(),
+        rest.iter().take_while(|part| part.line <= line).count(),
+    );
+    let parts = &rest[start..end];
+    *rest = &rest[end..];
+    parts
+}
+
+/// The share of arms that were taken, as Codecov writes that of a part: `1/2`, `1` for all and `0`
+/// for none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fraction {
+    /// Arms that were taken.
+    pub taken: u32,
+    /// All arms.
+    pub total: u32,
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.taken, self.total) {
+            (taken, total) if taken == total => f.write_str("1"),
+            (0, _) => f.write_str("0"),
+            (taken, total) => write!(f, "{taken}/{total}"),
+        }
+    }
 }
 
 /// The union of two sorted lists without repetition: as sorted, each part once. Linear.

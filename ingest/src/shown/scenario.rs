@@ -1,155 +1,20 @@
-//! Outcomes as JSON: what `hitline parse` prints, and what recorded cases are compared with.
-//!
-//! A *scenario* is a small story in JSON: uploads that become one report, or paths to be fixed.
+//! Scenarios: small stories in JSON, of uploads that become one report, or of paths to be fixed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use engine::fold::join_file;
-use engine::model::{Coverage, Evidence, FileBuilder, FileCoverage, Kind, Totals};
-use regex::Regex;
+use engine::model::{FileBuilder, FileCoverage, Totals, parts_of};
 use serde_json::{Map, Value, json};
 
+use super::select::{PathPatterns, render_diff, rounded};
+use super::{
+    Counts, render_complexity, render_file, render_line, render_missed, render_parts, render_totals,
+};
 use crate::envelope::{self, Budget, Envelope, Fixes, UploadedFile, clean_network_path};
 use crate::paths::PathFixer;
 use crate::process::{Outcome, process, process_files};
 use crate::settings::Settings;
-
-/// The outcome of an upload of one file.
-pub fn render_single(outcome: &Outcome) -> Value {
-    let processor = outcome
-        .reports
-        .first()
-        .and_then(|report| report.format)
-        .map(|format| format.processor());
-    let mut shown = Map::new();
-    shown.insert("processor".into(), json!(processor));
-    match &outcome.error {
-        Some(error) => {
-            shown.insert("error".into(), json!(error.code.as_str()));
-            shown.insert("message".into(), json!(error.message));
-        }
-        None => {
-            let files = outcome
-                .files
-                .iter()
-                .map(|(path, file)| (path.clone(), render_file(file)));
-            shown.insert("files".into(), Value::Object(files.collect()));
-            shown.insert(
-                "totals".into(),
-                render_totals(&outcome.totals, Counts::Report),
-            );
-        }
-    }
-    if !outcome.problems.is_empty() {
-        let problems = outcome.problems.iter().map(|problem| {
-            json!({
-                "file": problem.file,
-                "line": problem.line,
-                "code": problem.code.as_str(),
-                "message": problem.message,
-            })
-        });
-        shown.insert("problems".into(), problems.collect());
-    }
-    Value::Object(shown)
-}
-
-fn render_file(file: &FileCoverage) -> Value {
-    let mut columns = [Map::new(), Map::new(), Map::new(), Map::new()];
-    let [lines, kinds, branches, complexity] = &mut columns;
-    for (line, row) in file.rows() {
-        let line = line.to_string();
-        lines.insert(line.clone(), render_coverage(row.coverage()));
-        if let Some(kind) = render_kind(row.kind) {
-            kinds.insert(line.clone(), kind);
-        }
-        if let Some(missed) = render_missed(&row) {
-            branches.insert(line.clone(), missed);
-        }
-        if let Some(value) = render_complexity(&row) {
-            complexity.insert(line, value);
-        }
-    }
-    let mut shown = Map::new();
-    for (name, column) in ["lines", "types", "branches", "complexity"]
-        .into_iter()
-        .zip(columns)
-    {
-        if name == "lines" || !column.is_empty() {
-            shown.insert(name.into(), Value::Object(column));
-        }
-    }
-    shown.insert("totals".into(), render_totals(&file.totals(), Counts::File));
-    Value::Object(shown)
-}
-
-fn render_coverage(coverage: Coverage) -> Value {
-    match coverage {
-        Coverage::Null => Value::Null,
-        Coverage::Ignored => json!(-1),
-        Coverage::Partial => json!(true),
-        Coverage::Hits(hits) => json!(hits),
-        arms @ Coverage::Arms { .. } => json!(arms.to_string()),
-    }
-}
-
-fn render_kind(kind: Kind) -> Option<Value> {
-    match kind {
-        Kind::Line => None,
-        Kind::Method => Some(json!("m")),
-        Kind::Branch => Some(json!("b")),
-    }
-}
-
-/// The missed arms of a branch, sorted. A fully taken branch of one report names none; of reports
-/// that were merged, which all named theirs, it names an empty list.
-fn render_missed(row: &Evidence<'_>) -> Option<Value> {
-    let arms = row.arms?;
-    let ids = arms
-        .missed
-        .ids()
-        .filter(|ids| !ids.is_empty() || arms.mixed)?;
-    Some(ids.iter().map(|id| json!(id.to_string())).collect())
-}
-
-fn render_complexity(row: &Evidence<'_>) -> Option<Value> {
-    let complexity = row.complexity?;
-    Some(match complexity.total {
-        Some(total) => json!([complexity.covered, total]),
-        None => json!(complexity.covered),
-    })
-}
-
-/// Which counts are shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Counts {
-    /// Those of a file in a report.
-    File,
-    /// Those of a report.
-    Report,
-    /// All, as where files are counted by themselves.
-    All,
-}
-
-fn render_totals(totals: &Totals, counts: Counts) -> Value {
-    let mut shown = json!({
-        "lines": totals.lines,
-        "hits": totals.hits,
-        "misses": totals.misses,
-        "partials": totals.partials,
-        "coverage": totals.coverage_text(),
-        "branches": totals.branches,
-        "methods": totals.methods,
-        "complexity": totals.complexity,
-        "complexity_total": totals.complexity_total,
-    });
-    if counts != Counts::File {
-        shown["files"] = json!(totals.files);
-        shown["sessions"] = json!(totals.sessions);
-    }
-    shown
-}
 
 /// Runs a scenario whose files stand in `folder`. Keys of stories that are not told yet (carried
 /// forward flags, stored forms) are left out of the answer. `now_us` is the time of its uploads.
@@ -294,7 +159,8 @@ struct Session {
     files: Files,
 }
 
-type Files = BTreeMap<String, FileCoverage>;
+/// The files of a report.
+pub(super) type Files = BTreeMap<String, FileCoverage>;
 
 impl Story {
     fn add(&mut self, upload: usize, joined: bool, flags: Vec<String>, outcome: Outcome) {
@@ -376,6 +242,7 @@ impl Story {
         let mut shown = render_file(file);
         if let Some(shown) = shown.as_object_mut() {
             shown.shift_remove("branches");
+            shown.shift_remove("partials");
             let lines = file.rows().map(|(line, _)| (line.to_string(), json!([])));
             let mut sessions: Map<String, Value> = lines.collect();
             for (id, session) in self.sessions.iter().enumerate() {
@@ -383,16 +250,8 @@ impl Story {
                     .files
                     .get(path)
                     .filter(|said| counts_beside(path, said, file));
-                for (line, row) in said.into_iter().flat_map(FileCoverage::rows) {
-                    if let Some(Value::Array(said)) = sessions.get_mut(&line.to_string()) {
-                        said.push(json!([
-                            id,
-                            render_coverage(row.coverage()),
-                            render_missed(&row),
-                            null,
-                            render_complexity(&row)
-                        ]));
-                    }
+                if let Some(said) = said {
+                    render_session(id, said, &mut sessions);
                 }
             }
             shown.insert("line_sessions".into(), Value::Object(sessions));
@@ -435,6 +294,23 @@ impl Story {
         }
         shown.insert("files".into(), Value::Object(files));
         shown.insert("totals".into(), render_totals(&totals, Counts::Report));
+    }
+}
+
+/// Adds what a session says of a file to the lines that `lines` has.
+fn render_session(id: usize, said: &FileCoverage, lines: &mut Map<String, Value>) {
+    let mut parts = said.parts();
+    for (line, row) in said.rows() {
+        let parts = parts_of(&mut parts, line);
+        if let Some(Value::Array(sessions)) = lines.get_mut(&line.to_string()) {
+            sessions.push(json!([
+                id,
+                render_line(row.coverage(), parts),
+                render_missed(&row),
+                render_parts(parts),
+                render_complexity(&row)
+            ]));
+        }
     }
 }
 
@@ -485,128 +361,4 @@ fn totals_of<'a>(files: impl Iterator<Item = &'a FileCoverage>, sessions: usize)
         totals.files += 1;
     }
     totals
-}
-
-/// Path patterns of a filter: regular expressions from the start, or whole paths; `!` leaves out.
-struct PathPatterns {
-    exact: Vec<String>,
-    include: Vec<Regex>,
-    exclude: Vec<Regex>,
-}
-
-impl PathPatterns {
-    fn new(patterns: &[String]) -> PathPatterns {
-        let (exclude, include): (Vec<&String>, Vec<&String>) = patterns
-            .iter()
-            .partition(|pattern| pattern.starts_with('!') || pattern.starts_with("^!"));
-        let compile = |patterns: Vec<&String>| {
-            let bare = patterns.into_iter().map(|pattern| pattern.replace('!', ""));
-            bare.filter_map(|pattern| crate::settings::anchored(&pattern))
-                .collect()
-        };
-        PathPatterns {
-            exact: patterns.to_vec(),
-            include: compile(include),
-            exclude: compile(exclude),
-        }
-    }
-
-    fn includes(&self, path: &str) -> bool {
-        let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(path));
-        self.exact.iter().any(|exact| exact == path)
-            || (!matches(&self.exclude) && (self.include.is_empty() || matches(&self.include)))
-    }
-}
-
-/// Counts of the lines that a diff adds.
-fn render_diff(diff: &Value, report: &Files) -> Value {
-    let mut general = Totals::default();
-    let mut files = Map::new();
-    for (path, change) in diff["files"].as_object().into_iter().flatten() {
-        let Some(file) = report
-            .get(path)
-            .filter(|_| matches!(change["type"].as_str(), Some("modified" | "new")))
-        else {
-            continue;
-        };
-        let added = added_lines(change);
-        let totals = file
-            .filter(|line| added.binary_search(&line).is_ok())
-            .totals();
-        files.insert(path.clone(), render_diff_totals(&totals));
-        general += totals;
-        general.files += 1;
-    }
-    json!({ "general": render_diff_totals(&general), "files": files })
-}
-
-fn render_diff_totals(totals: &Totals) -> Value {
-    let mut shown = render_totals(totals, Counts::All);
-    if totals.lines == 0 {
-        shown["complexity"] = Value::Null;
-        shown["complexity_total"] = Value::Null;
-    }
-    shown
-}
-
-/// The numbers of the lines that a file's change adds, sorted.
-fn added_lines(change: &Value) -> Vec<u32> {
-    let mut added = Vec::new();
-    for segment in change["segments"].as_array().into_iter().flatten() {
-        let start = segment["header"][2]
-            .as_str()
-            .and_then(|start| start.parse().ok());
-        let mut line: u32 = start.filter(|&start| start > 0).unwrap_or(1);
-        for text in segment["lines"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            if text.starts_with('-') {
-                continue;
-            }
-            if text.starts_with('+') {
-                added.push(line);
-            }
-            line = line.saturating_add(1);
-        }
-    }
-    added.sort_unstable();
-    added
-}
-
-/// The percentage as the settings round it.
-fn rounded(totals: &Totals, settings: &Value) -> Option<String> {
-    const STORED_DECIMALS: u32 = 5;
-    let text = totals.coverage_text()?;
-    let (whole, decimals) = text.split_once('.').unwrap_or((&text, "00000"));
-    let stored: u64 = format!("{whole}{decimals}").parse().ok()?;
-    let precision = settings["precision"]
-        .as_u64()
-        .map_or(2, |precision| precision.min(99) as u32);
-    if precision >= STORED_DECIMALS {
-        return Some(format!(
-            "{whole}.{decimals:0<width$}",
-            width = precision as usize
-        ));
-    }
-    let unit = 10u64.pow(STORED_DECIMALS - precision);
-    let (quotient, rest) = (stored / unit, stored % unit);
-    let up = match settings["round"].as_str() {
-        Some("up") => rest > 0,
-        Some("nearest") => rest * 2 > unit || (rest * 2 == unit && quotient % 2 == 1),
-        _ => false,
-    };
-    let quotient = quotient + u64::from(up);
-    let scale = 10u64.pow(precision);
-    Some(match precision {
-        0 => quotient.to_string(),
-        _ => format!(
-            "{}.{:0width$}",
-            quotient / scale,
-            quotient % scale,
-            width = precision as usize
-        ),
-    })
 }

@@ -1,0 +1,134 @@
+//! What is asked of a report: some of its paths, the lines of a diff, a rounded percentage.
+
+use engine::model::Totals;
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::scenario::Files;
+use super::{Counts, render_totals};
+
+/// Path patterns of a filter: regular expressions from the start, or whole paths; `!` leaves out.
+pub(super) struct PathPatterns {
+    exact: Vec<String>,
+    include: Vec<Regex>,
+    exclude: Vec<Regex>,
+}
+
+impl PathPatterns {
+    /// The patterns of a filter; none accept every path.
+    pub(super) fn new(patterns: &[String]) -> PathPatterns {
+        let (exclude, include): (Vec<&String>, Vec<&String>) = patterns
+            .iter()
+            .partition(|pattern| pattern.starts_with('!') || pattern.starts_with("^!"));
+        let compile = |patterns: Vec<&String>| {
+            let bare = patterns.into_iter().map(|pattern| pattern.replace('!', ""));
+            bare.filter_map(|pattern| crate::settings::anchored(&pattern))
+                .collect()
+        };
+        PathPatterns {
+            exact: patterns.to_vec(),
+            include: compile(include),
+            exclude: compile(exclude),
+        }
+    }
+
+    /// Whether the filter accepts the path.
+    pub(super) fn includes(&self, path: &str) -> bool {
+        let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(path));
+        self.exact.iter().any(|exact| exact == path)
+            || (!matches(&self.exclude) && (self.include.is_empty() || matches(&self.include)))
+    }
+}
+
+/// Counts of the lines that a diff adds.
+pub(super) fn render_diff(diff: &Value, report: &Files) -> Value {
+    let mut general = Totals::default();
+    let mut files = Map::new();
+    for (path, change) in diff["files"].as_object().into_iter().flatten() {
+        let Some(file) = report
+            .get(path)
+            .filter(|_| matches!(change["type"].as_str(), Some("modified" | "new")))
+        else {
+            continue;
+        };
+        let added = added_lines(change);
+        let totals = file
+            .filter(|line| added.binary_search(&line).is_ok())
+            .totals();
+        files.insert(path.clone(), render_diff_totals(&totals));
+        general += totals;
+        general.files += 1;
+    }
+    json!({ "general": render_diff_totals(&general), "files": files })
+}
+
+fn render_diff_totals(totals: &Totals) -> Value {
+    let mut shown = render_totals(totals, Counts::All);
+    if totals.lines == 0 {
+        shown["complexity"] = Value::Null;
+        shown["complexity_total"] = Value::Null;
+    }
+    shown
+}
+
+/// The numbers of the lines that a file's change adds, sorted.
+fn added_lines(change: &Value) -> Vec<u32> {
+    let mut added = Vec::new();
+    for segment in change["segments"].as_array().into_iter().flatten() {
+        let start = segment["header"][2]
+            .as_str()
+            .and_then(|start| start.parse().ok());
+        let mut line: u32 = start.filter(|&start| start > 0).unwrap_or(1);
+        for text in segment["lines"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
+            if text.starts_with('-') {
+                continue;
+            }
+            if text.starts_with('+') {
+                added.push(line);
+            }
+            line = line.saturating_add(1);
+        }
+    }
+    added.sort_unstable();
+    added
+}
+
+/// The percentage as the settings round it.
+pub(super) fn rounded(totals: &Totals, settings: &Value) -> Option<String> {
+    const STORED_DECIMALS: u32 = 5;
+    let text = totals.coverage_text()?;
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, "00000"));
+    let stored: u64 = format!("{whole}{decimals}").parse().ok()?;
+    let precision = settings["precision"]
+        .as_u64()
+        .map_or(2, |precision| precision.min(99) as u32);
+    if precision >= STORED_DECIMALS {
+        return Some(format!(
+            "{whole}.{decimals:0<width$}",
+            width = precision as usize
+        ));
+    }
+    let unit = 10u64.pow(STORED_DECIMALS - precision);
+    let (quotient, rest) = (stored / unit, stored % unit);
+    let up = match settings["round"].as_str() {
+        Some("up") => rest > 0,
+        Some("nearest") => rest * 2 > unit || (rest * 2 == unit && quotient % 2 == 1),
+        _ => false,
+    };
+    let quotient = quotient + u64::from(up);
+    let scale = 10u64.pow(precision);
+    Some(match precision {
+        0 => quotient.to_string(),
+        _ => format!(
+            "{}.{:0width$}",
+            quotient / scale,
+            quotient % scale,
+            width = precision as usize
+        ),
+    })
+}
