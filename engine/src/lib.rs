@@ -6,7 +6,9 @@
 pub mod blob;
 pub mod cache;
 pub mod clock;
+pub mod compare;
 pub mod db;
+pub mod diff;
 pub mod error;
 pub mod fold;
 pub mod id;
