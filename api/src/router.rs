@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::config::CALL_MAX_BYTES;
 use crate::error::Error;
 use crate::handlers::{
-    blobs, bundles, downloads, health, legacy, pulls, rest, test_results, uploads,
+    blobs, bundles, downloads, health, legacy, pulls, rest, test_results, uploads, validate,
 };
 use crate::middleware::limit::limit_uploads;
 use crate::middleware::log::log_requests;
@@ -38,6 +38,7 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
         .merge(uploads)
         .merge(reads)
         .merge(downloads::routes())
+        .merge(validate::routes())
         .merge(health::routes(metrics))
         .layer(DefaultBodyLimit::max(CALL_MAX_BYTES))
         .merge(blobs::routes().layer(DefaultBodyLimit::disable()))

@@ -250,7 +250,7 @@ pub fn compare_lines(
             (Some(only), None) | (None, Some(only)) => only.0,
             (None, None) => return changes,
         };
-        let mut take = |lines: &mut &[(u32, Coverage)]| {
+        let take = |lines: &mut &[(u32, Coverage)]| {
             let (first, rest) = lines.split_first().filter(|(first, _)| first.0 == at)?;
             *lines = rest;
             Some(first.1)

@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod cache;
 pub mod clock;
+pub mod codecov_yml;
 pub mod compare;
 pub mod db;
 pub mod diff;

@@ -17,3 +17,4 @@ pub mod rest;
 pub mod side;
 pub mod test_results;
 pub mod uploads;
+pub mod validate;
