@@ -27,6 +27,17 @@ impl FileBuilder {
         FileBuilder::default()
     }
 
+    /// A builder that has said a file already; what comes next is said after it. The file has no parts.
+    pub fn resume(file: FileCoverage) -> FileBuilder {
+        debug_assert!(file.parts.is_empty());
+        FileBuilder {
+            last: file.last_line().unwrap_or(0),
+            plain_from: file.len(),
+            sorted: file,
+            ..FileBuilder::default()
+        }
+    }
+
     /// Whether nothing was said yet.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty() && self.late.is_empty()
@@ -176,7 +187,13 @@ impl FileBuilder {
             let said = order[next..end]
                 .iter()
                 .map(|&i| (late[i as usize].1, self.replaces[i as usize]));
-            push_folded(&mut merged, line, first, said);
+            // Most lines that come late come twice: under their method and under their class.
+            match (first, said.len(), said.clone().next()) {
+                (Some(first), 1, Some((again, false))) => {
+                    merged.push_same_session(line, &first, &again);
+                }
+                _ => push_folded(&mut merged, line, first, said),
+            }
             next = end;
         }
         for (line, evidence) in sorted {

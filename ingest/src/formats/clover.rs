@@ -7,14 +7,16 @@ use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
 use crate::number::{count, integer};
 use crate::report_fixes::IgnoredLines;
-use crate::xml::{Markup, Scanner};
+use crate::xml::{Fixed, Markup, Scanner};
 
 /// Adds the files of a document.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut scanner = Scanner::new(content);
     let mut reader = Reader::default();
     let mut is_root = true;
-    while let Some(markup) = scanner.next() {
+    loop {
+        reader.take_usual_lines(&mut scanner);
+        let Some(markup) = scanner.next() else { break };
         match markup {
             Markup::Open(_) | Markup::Empty(_) if is_root => {
                 is_root = false;
@@ -130,6 +132,21 @@ impl<'c> Reader<'c> {
         }
     }
 
+    /// Takes the run of lines at the scanner that are spelt as the known tools spell them.
+    #[inline]
+    fn take_usual_lines(&mut self, scanner: &mut Scanner<'_>) {
+        let Some(file) = &mut self.file else {
+            return;
+        };
+        while let Some((number, line, rest)) = usual_line(scanner.rest()) {
+            scanner.advance(scanner.rest().len() - rest.len());
+            file.has_line |= self.depth == 0;
+            if !file.ignored.is_some_and(|lines| lines.contains(number)) {
+                line.add_to(&mut self.lines, number);
+            }
+        }
+    }
+
     fn line(&mut self, scanner: &Scanner<'_>, context: &mut Context<'_>) {
         let Some(file) = &mut self.file else {
             return;
@@ -150,12 +167,7 @@ impl<'c> Reader<'c> {
                     context.count_too_large(&file.path, number);
                 }
                 if !file.ignored.is_some_and(|lines| lines.contains(number)) {
-                    let Line {
-                        kind,
-                        coverage,
-                        complexity,
-                    } = line;
-                    self.lines.append(number, kind, coverage, None, complexity);
+                    line.add_to(&mut self.lines, number);
                 }
             }
             Err(what) => file.is_wrong(number, what),
@@ -215,6 +227,7 @@ fn until(lines: FileCoverage, end: i64) -> FileCoverage {
 }
 
 /// What a `line` element says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Line {
     kind: Kind,
     coverage: Coverage,
@@ -222,34 +235,133 @@ struct Line {
 }
 
 impl Line {
+    fn statement(hits: u64) -> Line {
+        Line {
+            kind: Kind::Line,
+            coverage: Coverage::Hits(hits),
+            complexity: None,
+        }
+    }
+
+    fn condition(was_true: bool, was_false: bool) -> Line {
+        Line {
+            kind: Kind::Branch,
+            coverage: Coverage::Arms {
+                taken: u32::from(was_true) + u32::from(was_false),
+                total: 2,
+            },
+            complexity: None,
+        }
+    }
+
+    fn method(coverage: Coverage, complexity: u32) -> Line {
+        Line {
+            kind: Kind::Method,
+            coverage,
+            complexity: Some(Complexity {
+                covered: complexity,
+                total: None,
+            }),
+        }
+    }
+
     /// Reads the attributes of the element; the name of one that is wrong else.
     fn read(scanner: &Scanner<'_>) -> std::result::Result<Line, &'static str> {
-        let plain = |kind, coverage, complexity| Line {
-            kind,
-            coverage,
-            complexity,
-        };
         match scanner.attribute(b"type").ok_or("type")? {
             b"cond" => {
                 let is_taken = |name: &'static str| {
                     let count = scanner.attribute(name.as_bytes()).and_then(integer);
                     count.map(|count| count != 0).ok_or(name)
                 };
-                let taken = u32::from(is_taken("truecount")?) + u32::from(is_taken("falsecount")?);
-                let coverage = Coverage::Arms { taken, total: 2 };
-                Ok(plain(Kind::Branch, coverage, None))
+                Ok(Line::condition(
+                    is_taken("truecount")?,
+                    is_taken("falsecount")?,
+                ))
             }
             b"method" => {
                 let complexity = number_or_zero(scanner, b"complexity").ok_or("complexity")?;
-                let complexity = Complexity {
-                    covered: u32::try_from(complexity.max(0)).unwrap_or(u32::MAX),
-                    total: None,
-                };
-                Ok(plain(Kind::Method, hits(scanner)?, Some(complexity)))
+                let complexity = u32::try_from(complexity.max(0)).unwrap_or(u32::MAX);
+                Ok(Line::method(hits(scanner)?, complexity))
             }
-            _ => Ok(plain(Kind::Line, hits(scanner)?, None)),
+            _ => Ok(Line {
+                coverage: hits(scanner)?,
+                ..Line::statement(0)
+            }),
         }
     }
+
+    #[inline]
+    fn add_to(self, lines: &mut FileBuilder, number: u32) {
+        match self {
+            Line {
+                kind: Kind::Line,
+                coverage: Coverage::Hits(hits),
+                ..
+            } => lines.hits(number, hits),
+            Line {
+                kind,
+                coverage,
+                complexity,
+            } => {
+                lines.append(number, kind, coverage, None, complexity);
+            }
+        }
+    }
+}
+
+/// `<line num="1" type="stmt" count="2"/>` behind blanks, or the same of a condition or a method:
+/// number, what it says, and what follows.
+#[inline]
+fn usual_line(text: &[u8]) -> Option<(u32, Line, &[u8])> {
+    let line = Fixed::behind_blanks(text).text(b"<line num=\"")?;
+    let (number, line) = line.number()?;
+    let number = u32::try_from(number).ok()?;
+    if !(1..=MAX_LINE).contains(&number) {
+        return None;
+    }
+    let (line, rest) = match line.text(b"\" type=\"stmt\" count=\"") {
+        Some(count) => {
+            let (hits, rest) = count.number()?;
+            (Line::statement(hits), rest)
+        }
+        None => usual_kinds(line)?,
+    };
+    Some((number, line, rest.text(b"\"/>")?.rest()))
+}
+
+/// The rest of a line behind its number, up to the quote at its end.
+#[inline]
+fn usual_kinds(line: Fixed<'_>) -> Option<(Line, Fixed<'_>)> {
+    if let Some(condition) = line.text(b"\" type=\"cond\"") {
+        return usual_arms(condition);
+    }
+    if let Some(method) = line.text(b"\" type=\"method\" name=\"") {
+        return usual_method(method);
+    }
+    let (hits, rest) = line.text(b"\" count=\"")?.number()?;
+    match rest.text(b"\" type=\"stmt") {
+        Some(rest) => Some((Line::statement(hits), rest)),
+        None => usual_arms(rest.text(b"\" type=\"cond\"")?),
+    }
+}
+
+#[inline]
+fn usual_arms(condition: Fixed<'_>) -> Option<(Line, Fixed<'_>)> {
+    let (yes, rest) = condition.text(b" truecount=\"")?.number()?;
+    let (no, rest) = rest.text(b"\" falsecount=\"")?.number()?;
+    Some((Line::condition(yes > 0, no > 0), rest))
+}
+
+/// A method as PHPUnit writes it, from its name on.
+#[inline]
+fn usual_method(method: Fixed<'_>) -> Option<(Line, Fixed<'_>)> {
+    let (_, rest) = method.value()?;
+    let (_, rest) = rest.text(b" visibility=\"")?.value()?;
+    let (complexity, rest) = rest.text(b" complexity=\"")?.number()?;
+    let (_, rest) = rest.text(b"\" crap=\"")?.value()?;
+    let (hits, rest) = rest.text(b" count=\"")?.number()?;
+    let complexity = u32::try_from(complexity).ok()?;
+    Some((Line::method(Coverage::Hits(hits), complexity), rest))
 }
 
 /// How often a line ran; never where it does not say.
@@ -267,5 +379,44 @@ fn number_or_zero(scanner: &Scanner<'_>, name: &[u8]) -> Option<i64> {
     match scanner.attribute(name) {
         None | Some([]) => Some(0),
         Some(text) => integer(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_line_takes_its_whole_length() {
+        let half = Line::condition(true, false);
+        for (text, said) in [
+            (
+                r#"<line num="7" type="stmt" count="2"/>"#,
+                Some(Line::statement(2)),
+            ),
+            (
+                r#"<line num="7" count="2" type="stmt"/>"#,
+                Some(Line::statement(2)),
+            ),
+            (
+                r#"<line num="7" type="cond" truecount="3" falsecount="0"/>"#,
+                Some(half),
+            ),
+            (
+                r#"<line num="7" count="3" type="cond" truecount="3" falsecount="0"/>"#,
+                Some(half),
+            ),
+            (
+                r#"<line num="7" type="method" name="a&gt;" visibility="public" complexity="4" crap="4.5" count="2"/>"#,
+                Some(Line::method(Coverage::Hits(2), 4)),
+            ),
+            (r#"<line num="0" type="stmt" count="2"/>"#, None),
+            (r#"<line num="7" type="stmt" count="2">"#, None),
+            (r#"<line num="7" type="stmt" count=""/>"#, None),
+            (r#"<line num="7" type="cond" count="2"/>"#, None),
+        ] {
+            let line = said.map(|said| (7, said, &b"<"[..]));
+            assert_eq!(usual_line(format!("\n {text}<").as_bytes()), line, "{text}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Cobertura XML, as Cobertura, coverage.py, coverlet, gocover-cobertura and scoverage write it.
 //! Source: coverage-04.dtd.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
@@ -10,23 +11,27 @@ use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
 use crate::number::{count, digits, integer, truncated};
 use crate::report_fixes::IgnoredLines;
-use crate::xml::{Markup, Scanner};
+use crate::xml::{Fixed, Markup, Scanner};
 
 /// Adds the classes of a document, under the paths of their files.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut reader = Reader::new(content);
     reader.read(context)?;
-    let Reader {
-        classes, sources, ..
-    } = reader;
-    rename(classes, &sources, context)
+    rename(reader, context)
 }
 
 /// The lines of one file, under the name that the report gives it.
-struct Class<'c> {
-    name: String,
-    lines: FileBuilder,
+struct Class<'a, 'c> {
+    name: Cow<'a, str>,
+    said: Said,
     ignored: Option<&'c IgnoredLines>,
+}
+
+/// What the report has said of a file, until it speaks of it again.
+enum Said {
+    Once(FileCoverage),
+    /// More than once, so that it may be many times.
+    Again(FileBuilder),
 }
 
 /// What was read of a `line` element whose end has not come yet.
@@ -43,10 +48,13 @@ struct Line<'a> {
 
 struct Reader<'a, 'c> {
     scanner: Scanner<'a>,
-    classes: Vec<Class<'c>>,
-    by_name: HashMap<String, usize>,
+    classes: Vec<Class<'a, 'c>>,
+    by_name: HashMap<Cow<'a, str>, usize>,
     sources: Vec<String>,
+    /// The class that is open.
     current: Option<usize>,
+    /// Its lines.
+    lines: FileBuilder,
     line: Option<Line<'a>>,
     missed: Vec<ArmId>,
 }
@@ -59,6 +67,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             by_name: HashMap::new(),
             sources: Vec::new(),
             current: None,
+            lines: FileBuilder::new(),
             line: None,
             missed: Vec::new(),
         }
@@ -68,13 +77,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         let mut is_root = true;
         loop {
             if let (Some(at), None) = (self.current, &self.line) {
-                take_plain_lines(&mut self.scanner, &mut self.classes[at]);
-                if let Some((line, length)) = branch_line(self.scanner.rest()) {
-                    self.scanner.advance(length);
-                    self.line = Some(line);
-                    self.finish_line(context)?;
-                    continue;
-                }
+                self.take_usual_lines(self.classes[at].ignored, context);
             }
             let Some(markup) = self.scanner.next() else {
                 break;
@@ -107,7 +110,7 @@ impl<'a, 'c> Reader<'a, 'c> {
                 }
                 Markup::Close(b"class") => {
                     self.finish_line(context)?;
-                    self.current = None;
+                    self.finish_class();
                 }
                 Markup::Empty(b"class") => {
                     self.check_class()?;
@@ -119,11 +122,13 @@ impl<'a, 'c> Reader<'a, 'c> {
                 _ => {}
             }
         }
-        self.finish_line(context)
+        self.finish_line(context)?;
+        self.finish_class();
+        Ok(())
     }
 
     fn source(&mut self) {
-        let source = self.scanner.decode(self.scanner.text());
+        let source = self.scanner.text_content();
         if source.starts_with('/') {
             self.sources.push(source.into_owned());
         }
@@ -136,41 +141,75 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     fn start_class(&mut self, context: &Context<'c>) -> Result<()> {
+        self.finish_class();
         let name = self.scanner.decode(self.check_class()?);
         if name.is_empty() {
-            self.current = None;
             return Ok(());
         }
-        let at = match self.by_name.get(&*name) {
-            Some(&at) => at,
-            None => {
-                let name = name.into_owned();
-                let ignored = context.ignored.get(&name);
-                self.by_name.insert(name.clone(), self.classes.len());
-                self.classes.push(Class {
-                    name,
-                    lines: FileBuilder::new(),
-                    ignored,
-                });
-                self.classes.len() - 1
-            }
+        let is_last = self.classes.last().is_some_and(|last| last.name == name);
+        let seen = match is_last {
+            true => Some(self.classes.len() - 1),
+            false => self.by_name.get(&name).copied(),
+        };
+        let Some(at) = seen else {
+            self.by_name.insert(name.clone(), self.classes.len());
+            self.current = Some(self.classes.len());
+            self.classes.push(Class {
+                ignored: context.ignored.get(&name),
+                name,
+                said: Said::Once(FileCoverage::default()),
+            });
+            return Ok(());
+        };
+        let said = &mut self.classes[at].said;
+        self.lines = match std::mem::replace(said, Said::Again(FileBuilder::new())) {
+            Said::Once(file) => FileBuilder::resume(file),
+            Said::Again(lines) => lines,
         };
         self.current = Some(at);
         Ok(())
     }
 
-    fn start_line(&self) -> Line<'a> {
-        let mut line = Line::default();
-        for &(name, value) in self.scanner.attributes() {
-            match name {
-                b"number" => line.number = Some(value),
-                b"hits" => line.hits = Some(value),
-                b"branch" => line.is_branch = value.eq_ignore_ascii_case(b"true"),
-                b"condition-coverage" => line.condition = Some(value),
-                b"missing-branches" => line.missing = Some(value),
-                _ => {}
+    fn finish_class(&mut self) {
+        let Some(at) = self.current.take() else {
+            return;
+        };
+        match &mut self.classes[at].said {
+            Said::Once(file) => *file = self.lines.take(),
+            Said::Again(lines) => *lines = std::mem::take(&mut self.lines),
+        }
+    }
+
+    /// Takes the run of lines at the scanner that are spelt as most tools spell them.
+    #[inline]
+    fn take_usual_lines(&mut self, ignored: Option<&IgnoredLines>, context: &Context<'_>) {
+        while let Some((line, rest)) = usual_line(self.scanner.rest()) {
+            self.scanner.advance(self.scanner.rest().len() - rest.len());
+            if ignored.is_some_and(|lines| lines.contains(line.number)) {
+                continue;
+            }
+            match line.said {
+                Usual::Hits(hits) => self.lines.hits(line.number, hits),
+                Usual::Branch(branch) => self.add_branch(line.number, branch, context),
             }
         }
+    }
+
+    fn start_line(&self) -> Line<'a> {
+        let mut line = Line::default();
+        let mut branch = None;
+        for &(name, value) in self.scanner.attributes() {
+            let attribute = match name {
+                b"number" => &mut line.number,
+                b"hits" => &mut line.hits,
+                b"branch" => &mut branch,
+                b"condition-coverage" => &mut line.condition,
+                b"missing-branches" => &mut line.missing,
+                _ => continue,
+            };
+            attribute.get_or_insert(value);
+        }
+        line.is_branch = branch.is_some_and(|branch| branch.eq_ignore_ascii_case(b"true"));
         line
     }
 
@@ -197,7 +236,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         let Some(at) = self.current else {
             return Ok(());
         };
-        let class = &mut self.classes[at];
+        let class = &self.classes[at];
         if line.number == Some(b"undefined") {
             return Ok(());
         }
@@ -216,44 +255,39 @@ impl<'a, 'c> Reader<'a, 'c> {
         let Some(number) = context.checked_line(number, &class.name) else {
             return Ok(());
         };
-        let mut kind = Kind::Line;
-        let mut coverage = match line.condition.filter(|_| line.is_branch).and_then(arms_of) {
-            Some((taken, total)) => {
-                kind = Kind::Branch;
-                Coverage::Arms { taken, total }
+        let is_ignored = class.ignored.is_some_and(|lines| lines.contains(number));
+        if let Some(branch) = line.branch() {
+            if !is_ignored {
+                self.add_branch(number, branch, context);
             }
-            None => {
-                let count = line
-                    .hits
-                    .and_then(hits_of)
-                    .ok_or_else(|| wrong("hits", line.hits))?;
-                if count == Coverage::Hits(u64::MAX) {
-                    context.count_too_large(&class.name, number);
-                }
-                count
-            }
-        };
-        if class.ignored.is_some_and(|lines| lines.contains(number)) {
             return Ok(());
         }
-        let handles_missing = context.parsers.cobertura_handle_missing_conditions;
-        missing_arms(&line, coverage, handles_missing, &mut self.missed);
-        self.missed.sort_unstable();
-        self.missed.dedup();
-        if context.parsers.cobertura_partials_as_hits
-            && let Coverage::Arms { taken: 1.., .. } = coverage
-        {
-            (coverage, kind) = (Coverage::Hits(1), Kind::Line);
-            self.missed.clear();
+        let coverage = line
+            .hits
+            .and_then(hits_of)
+            .ok_or_else(|| wrong("hits", line.hits))?;
+        if coverage == Coverage::Hits(u64::MAX) {
+            context.count_too_large(&class.name, number);
         }
-        match (coverage, kind) {
-            (Coverage::Hits(hits), Kind::Line) => class.lines.hits(number, hits),
-            _ => {
-                let missed = (!self.missed.is_empty()).then_some(&self.missed[..]);
-                class.lines.append(number, kind, coverage, missed, None);
-            }
+        match coverage {
+            _ if is_ignored => {}
+            Coverage::Hits(hits) => self.lines.hits(number, hits),
+            coverage => self.lines.append(number, Kind::Line, coverage, None, None),
         }
         Ok(())
+    }
+
+    fn add_branch(&mut self, number: u32, branch: Branch<'_>, context: &Context<'_>) {
+        if context.parsers.cobertura_partials_as_hits && branch.taken > 0 {
+            return self.lines.hits(number, 1);
+        }
+        let handles_missing = context.parsers.cobertura_handle_missing_conditions;
+        missing_arms(branch, handles_missing, &mut self.missed);
+        let (taken, total) = (branch.taken, branch.total);
+        let missed = (!self.missed.is_empty()).then_some(&self.missed[..]);
+        let coverage = Coverage::Arms { taken, total };
+        self.lines
+            .append(number, Kind::Branch, coverage, missed, None);
     }
 
     /// A `statement` of scoverage's report.
@@ -261,7 +295,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         let Some(at) = self.current else {
             return Ok(());
         };
-        let class = &mut self.classes[at];
+        let class = &self.classes[at];
         let attribute = |name: &[u8]| self.scanner.attribute(name);
         if attribute(b"ignored") == Some(b"true") {
             return Ok(());
@@ -291,70 +325,102 @@ impl<'a, 'c> Reader<'a, 'c> {
             _ => Kind::Line,
         };
         if !class.ignored.is_some_and(|lines| lines.contains(line)) {
-            class
-                .lines
-                .append(line, kind, signed_hits(hits), None, None);
+            self.lines.append(line, kind, signed_hits(hits), None, None);
         }
         Ok(())
     }
 }
 
-/// Takes the run of lines at the scanner that say nothing but number and hits.
-#[inline]
-fn take_plain_lines(scanner: &mut Scanner<'_>, class: &mut Class<'_>) {
-    while let Some((line, hits, length)) = plain_line(scanner.rest()) {
-        if !class.ignored.is_some_and(|lines| lines.contains(line)) {
-            class.lines.hits(line, hits);
-        }
-        scanner.advance(length);
+impl<'a> Line<'a> {
+    /// The branch of the line, where it tells the numbers of it.
+    fn branch(&self) -> Option<Branch<'_>> {
+        let condition = self.condition.filter(|_| self.is_branch)?;
+        let (taken, total) = arms_of(condition)?;
+        let bracket = memchr(b'(', condition)?;
+        Some(Branch {
+            taken,
+            total,
+            starts_with_zero: condition.get(bracket + 1) == Some(&b'0'),
+            missing: self.missing.unwrap_or_default(),
+            conditions: &self.conditions,
+        })
     }
 }
 
-/// `<line number="1" hits="2"/>` behind blanks: (line, hits, bytes).
-#[inline]
-fn plain_line(text: &[u8]) -> Option<(u32, u64, usize)> {
-    let blanks = text
-        .iter()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count();
-    let rest = text[blanks..].strip_prefix(b"<line number=\"")?;
-    let (line, a) = digits(rest);
-    if a == 0 || line == 0 || line > u64::from(MAX_LINE) {
-        return None;
-    }
-    let rest = rest[a..].strip_prefix(b"\" hits=\"")?;
-    let (hits, b) = digits(rest);
-    if b == 0 || b > 18 {
-        return None;
-    }
-    let tail = match &rest[b..] {
-        [b'"', b'/', b'>', ..] => 3,
-        tail if tail.starts_with(b"\" branch=\"false\"/>") => 18,
-        _ => return None,
-    };
-    Some((line as u32, hits, blanks + 14 + a + 8 + b + tail))
+/// The arms of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Branch<'a> {
+    taken: u32,
+    total: u32,
+    /// Whether the text of `taken` does.
+    starts_with_zero: bool,
+    /// `missing-branches`.
+    missing: &'a [u8],
+    /// Ids of conditions that are not fully covered.
+    conditions: &'a [String],
 }
 
-/// `<line number="1" hits="2" branch="true" condition-coverage="50% (1/2)"/>` behind blanks, with
-/// or without `missing-branches`, and its length in bytes.
-fn branch_line(text: &[u8]) -> Option<(Line<'_>, usize)> {
-    let mut rest = text.trim_ascii_start().strip_prefix(b"<line")?;
-    let mut value = |before: &[u8]| {
-        let start = rest.strip_prefix(before)?;
-        let end = start.iter().position(|&byte| byte == b'"')?;
-        rest = &start[end + 1..];
-        Some(&start[..end])
+/// A line that is spelt as most tools spell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct UsualLine<'a> {
+    number: u32,
+    said: Usual<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Usual<'a> {
+    Hits(u64),
+    Branch(Branch<'a>),
+}
+
+/// `<line number="1" hits="2"/>` behind blanks, or with `branch="false"`, or with the coverage of its
+/// condition; and what follows.
+#[inline]
+fn usual_line(text: &[u8]) -> Option<(UsualLine<'_>, &[u8])> {
+    let line = Fixed::behind_blanks(text).text(b"<line number=\"")?;
+    let (number, line) = line.number()?;
+    let (hits, line) = line.text(b"\" hits=\"")?.number()?;
+    let number = u32::try_from(number).ok()?;
+    if !(1..=MAX_LINE).contains(&number) {
+        return None;
+    }
+    let (said, rest) = match line.text(b"\"/>") {
+        Some(rest) => (Usual::Hits(hits), rest),
+        None => usual_end(hits, line)?,
     };
-    let line = Line {
-        number: Some(value(b" number=\"")?),
-        hits: Some(value(b" hits=\"")?),
-        is_branch: value(b" branch=\"")?.eq_ignore_ascii_case(b"true"),
-        condition: Some(value(b" condition-coverage=\"")?),
-        missing: value(b" missing-branches=\""),
-        conditions: Vec::new(),
+    Some((UsualLine { number, said }, rest.rest()))
+}
+
+/// What stands behind the hits of a line that does not end there.
+#[inline]
+fn usual_end(hits: u64, line: Fixed<'_>) -> Option<(Usual<'_>, Fixed<'_>)> {
+    let plain = |rest| Some((Usual::Hits(hits), rest));
+    let Some(branch) = line.text(b"\" branch=\"") else {
+        return plain(line.text(b"\" />").or_else(|| line.text(b"\"></line>"))?);
     };
-    let rest = rest.strip_prefix(b"/>")?;
-    Some((line, text.len() - rest.len()))
+    if let Some(no) = branch.text(b"false\"").or_else(|| branch.text(b"False\"")) {
+        return plain(no.text(b"/>").or_else(|| no.text(b" />"))?);
+    }
+    let yes = branch.text(b"true\"").or_else(|| branch.text(b"True\""))?;
+    let (_, condition) = yes.text(b" condition-coverage=\"")?.number()?;
+    let arms = condition.text(b"% (")?;
+    let starts_with_zero = arms.rest().starts_with(b"0");
+    let (taken, rest) = arms.number()?;
+    let (total, rest) = rest.text(b"/")?.number()?;
+    let rest = rest.text(b")\"")?;
+    let (missing, rest) = match rest.text(b" missing-branches=\"") {
+        Some(value) => value.value()?,
+        None => (&[][..], rest),
+    };
+    let branch = Branch {
+        taken: u32::try_from(taken).ok()?,
+        total: u32::try_from(total).ok()?,
+        starts_with_zero,
+        missing,
+        conditions: &[],
+    };
+    let rest = rest.text(b"/>").or_else(|| rest.text(b" />"))?;
+    Some((Usual::Branch(branch), rest))
 }
 
 /// The numbers of the first `(taken/total)` in a `condition-coverage`.
@@ -394,65 +460,129 @@ fn signed_hits(hits: i64) -> Coverage {
 /// Adding arms by their place stops here: more than any source has on a line.
 const MAX_UNNAMED_ARMS: u32 = 10_000;
 
-/// Collects the arms that a line misses, in `arms`.
-fn missing_arms(line: &Line<'_>, coverage: Coverage, handles_missing: bool, arms: &mut Vec<ArmId>) {
+/// Collects the arms that a line misses, sorted, in `arms`.
+fn missing_arms(branch: Branch<'_>, handles_missing: bool, arms: &mut Vec<ArmId>) {
     arms.clear();
-    if let Some(missing) = line.missing.filter(|missing| !missing.is_empty()) {
-        let names = || missing.split(|&byte| byte == b',');
+    if branch.missing.is_empty() {
+        unnamed_arms(branch, handles_missing, arms);
+    } else {
+        let names = || branch.missing.split(|&byte| byte == b',');
         arms.extend(names().map(|name| ArmId::parse(&String::from_utf8_lossy(name))));
         if arms.len() > 1 && names().all(|name| name == b"exit") {
-            *arms = vec![ArmId::parse("exit"), ArmId::parse("loop")];
+            arms.push(ArmId::parse("loop"));
         }
-        return;
     }
-    arms.extend(line.conditions.iter().map(|name| ArmId::parse(name)));
-    let Coverage::Arms { taken, total } = coverage else {
-        return;
-    };
-    let after_bracket = |text: &[u8]| memchr(b'(', text).and_then(|at| text.get(at + 1).copied());
-    let starts_with_zero = line.condition.and_then(after_bracket) == Some(b'0');
+    arms.sort_unstable();
+    arms.dedup();
+}
+
+/// Collects the arms of conditions that are not fully covered, and those that the numbers leave.
+fn unnamed_arms(branch: Branch<'_>, handles_missing: bool, arms: &mut Vec<ArmId>) {
+    arms.extend(branch.conditions.iter().map(|name| ArmId::parse(name)));
     let known = arms.len() as u32;
     let until = if handles_missing {
-        total.saturating_sub(taken)
-    } else if starts_with_zero {
-        total
+        branch.total.saturating_sub(branch.taken)
+    } else if branch.starts_with_zero {
+        branch.total
     } else {
         0
     };
-    if known < total {
+    if known < branch.total {
         arms.extend((known..until.min(MAX_UNNAMED_ARMS)).map(|k| ArmId::parse(&k.to_string())));
     }
 }
 
 /// Stores the files under the paths that the fixer gives them, installed packages last. Where two
 /// names mean one path the later replaces the earlier.
-fn rename(classes: Vec<Class<'_>>, sources: &[String], context: &mut Context<'_>) -> Result<()> {
-    let installed =
-        |name: &str| name.contains("/dist-packages/") || name.contains("/site-packages/");
-    let mut names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
-    names.sort_by_key(|name| installed(name)); // stable: else in the order of the report
-    let mut files: HashMap<String, FileCoverage> = HashMap::with_capacity(classes.len());
-    let mut order = Vec::with_capacity(classes.len());
+fn rename(reader: Reader<'_, '_>, context: &mut Context<'_>) -> Result<()> {
+    let Reader {
+        classes,
+        mut by_name,
+        sources,
+        ..
+    } = reader;
+    let (mut names, mut files) = (Vec::new(), Vec::new());
     for class in classes {
-        let file = class.lines.finish();
-        if !file.is_empty() {
-            files.insert(class.name, file);
-        }
+        names.push(class.name);
+        files.push(match class.said {
+            Said::Once(file) => file,
+            Said::Again(lines) => lines.finish(),
+        });
     }
-    for name in names {
-        let fixed = context.paths.fix_below(&name, sources)?;
-        let Some(file) = files.remove(&name) else {
+    let is_installed =
+        |name: &str| name.contains("/dist-packages/") || name.contains("/site-packages/");
+    let (last, mut order): (Vec<usize>, Vec<usize>) =
+        (0..names.len()).partition(|&at| is_installed(&names[at]));
+    order.extend(last);
+    let mut stored = Vec::with_capacity(order.len());
+    for at in order {
+        let fixed = context.paths.fix_below(&names[at], &sources)?;
+        let file = std::mem::take(&mut files[at]);
+        let Some(path) = fixed.filter(|path| !path.is_empty() && !file.is_empty()) else {
             continue;
         };
-        if let Some(path) = fixed.filter(|path| !path.is_empty()) {
-            files.insert(path.clone(), file);
-            order.push(path);
-        }
+        let place = if names[at] == path {
+            at
+        } else {
+            let path = Cow::Owned(path);
+            *by_name.entry(path).or_insert_with_key(|path| {
+                names.push(path.clone());
+                files.push(FileCoverage::default());
+                files.len() - 1
+            })
+        };
+        files[place] = file;
+        stored.push(place);
     }
-    for path in order {
-        if let Some(file) = files.remove(&path) {
-            context.found.add(path, file);
-        }
+    for at in stored {
+        let path = std::mem::take(&mut names[at]).into_owned();
+        context.found.add(path, std::mem::take(&mut files[at]));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_line_takes_its_whole_length() {
+        let branch = |taken, missing| {
+            Usual::Branch(Branch {
+                taken,
+                total: 2,
+                starts_with_zero: taken == 0,
+                missing,
+                conditions: &[],
+            })
+        };
+        for (text, said) in [
+            (r#"<line number="7" hits="2"/>"#, Some(Usual::Hits(2))),
+            (r#"<line number="7" hits="2" />"#, Some(Usual::Hits(2))),
+            (r#"<line number="7" hits="2"></line>"#, Some(Usual::Hits(2))),
+            (
+                r#"<line number="7" hits="2" branch="False" />"#,
+                Some(Usual::Hits(2)),
+            ),
+            (
+                r#"<line number="7" hits="2" branch="true" condition-coverage="50% (1/2)"/>"#,
+                Some(branch(1, b"")),
+            ),
+            (
+                r#"<line number="7" hits="2" branch="True" condition-coverage="0% (0/2)" missing-branches="8,exit" />"#,
+                Some(branch(0, b"8,exit")),
+            ),
+            (r#"<line number="0" hits="2"/>"#, None),
+            (r#"<line number="7" hits="-2"/>"#, None),
+            (r#"<line number="7" hits="2">"#, None),
+            (r#"<line number="7" hits="2" branch="true"/>"#, None),
+        ] {
+            let line = said.map(|said| (UsualLine { number: 7, said }, &b"<"[..]));
+            assert_eq!(
+                usual_line(format!("\r\n\t {text}<").as_bytes()),
+                line,
+                "{text}"
+            );
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! JaCoCo XML. Source: jacoco.org, `report.dtd`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
-use memchr::memchr;
 
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
-use crate::number::{count, digits, integer};
-use crate::xml::{Markup, Scanner};
+use crate::number::{count, integer};
+use crate::xml::{Fixed, Markup, Scanner};
 
 /// Adds the source files of a document.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -19,7 +19,7 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         if let Some(source) = &mut reader.source {
             source.take_plain_lines(&mut scanner, &mut reader.lines);
         }
-        skip_counters(&mut scanner);
+        reader.take_usual_methods(&mut scanner);
         let Some(markup) = scanner.next() else { break };
         match markup {
             Markup::Open(_) | Markup::Empty(_) if is_root => {
@@ -32,13 +32,11 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
             Markup::Open(b"method") => reader.method(&scanner)?,
             Markup::Close(b"method") => reader.method = None,
             Markup::Open(b"class") => {
-                let name = scanner
-                    .text_attribute(b"name")
-                    .unwrap_or_default()
-                    .into_owned();
-                reader.class = (!name.contains('$')).then_some(name);
+                reader.finish_class();
+                let name = scanner.text_attribute(b"name").unwrap_or_default();
+                reader.class = (!name.contains('$')).then(|| name.into_owned());
             }
-            Markup::Close(b"class") => reader.class = None,
+            Markup::Close(b"class") => reader.finish_class(),
             Markup::Open(b"sourcefile") => {
                 reader.finish_source(context);
                 reader.start_source(&scanner, context)?;
@@ -85,6 +83,8 @@ struct Reader {
     complexity: HashMap<String, Vec<(u32, Complexity)>>,
     /// The class that is open, unless it is a nested one.
     class: Option<String>,
+    /// Complexity of its methods.
+    methods: Vec<(u32, Complexity)>,
     /// The line of the method that is open and whose complexity is not known yet.
     method: Option<u32>,
     source: Option<Source>,
@@ -211,11 +211,50 @@ impl Reader {
             covered,
             total: Some(missed.saturating_add(covered)),
         };
-        self.complexity
-            .entry(class.clone())
-            .or_default()
-            .push((line, complexity));
+        self.methods.push((line, complexity));
         Ok(())
+    }
+
+    /// Takes the run of methods and counters at the scanner that are written as JaCoCo writes them.
+    fn take_usual_methods(&mut self, scanner: &mut Scanner<'_>) {
+        let mut rest = Fixed::behind_blanks(scanner.rest());
+        loop {
+            if let Some((kind, missed, covered, behind)) = usual_counter(rest) {
+                rest = behind;
+                if kind == b"COMPLEXITY"
+                    && self.class.is_some()
+                    && let Some(line) = self.method.take()
+                {
+                    let total = Some(missed.saturating_add(covered));
+                    self.methods.push((line, Complexity { covered, total }));
+                }
+            } else if let Some((line, behind)) = usual_method(rest.rest()) {
+                rest = behind;
+                if self.class.is_some() {
+                    self.method = Some(line).filter(|&line| line > 0);
+                }
+            } else if let Some(behind) = rest.text(b"</method>") {
+                rest = behind;
+                self.method = None;
+            } else {
+                break;
+            }
+            rest = Fixed::behind_blanks(rest.rest());
+        }
+        scanner.advance(scanner.rest().len() - rest.rest().len());
+    }
+
+    fn finish_class(&mut self) {
+        if let Some(class) = self.class.take()
+            && !self.methods.is_empty()
+        {
+            let methods = std::mem::take(&mut self.methods);
+            match self.complexity.entry(class) {
+                Entry::Vacant(free) => drop(free.insert(methods)),
+                Entry::Occupied(mut known) => known.get_mut().extend(methods),
+            }
+        }
+        self.methods.clear();
     }
 
     fn start_source(&mut self, scanner: &Scanner<'_>, context: &Context<'_>) -> Result<()> {
@@ -345,28 +384,16 @@ impl Reader {
     }
 }
 
-/// Skips the run of counters at the scanner that are not of complexity.
-#[inline]
-fn skip_counters(scanner: &mut Scanner<'_>) {
-    while let Some(kind) = scanner.rest().strip_prefix(b"<counter type=\"") {
-        match memchr(b'>', kind) {
-            Some(end) if kind[..end].ends_with(b"\"/") && !kind.starts_with(b"COMPLEXITY") => {
-                scanner.advance(b"<counter type=\"".len() + end + 1);
-            }
-            _ => return,
-        }
-    }
-}
-
-/// `<line nr="1" mi="0" ci="2" mb="0" cb="0"/>`, with its length in bytes.
+/// `<line nr="1" mi="0" ci="2" mb="0" cb="0"/>` behind blanks, with its length in bytes.
 #[inline]
 fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
-    let (number, rest) = plain_number(text, b"<line nr=\"")?;
+    let line = Fixed::behind_blanks(text);
+    let (number, rest) = plain_number(line, b"<line nr=\"")?;
     let (_, rest) = plain_number(rest, b"\" mi=\"")?;
     let (instructions, rest) = plain_number(rest, b"\" ci=\"")?;
     let (missed, rest) = plain_number(rest, b"\" mb=\"")?;
     let (taken, rest) = plain_number(rest, b"\" cb=\"")?;
-    let rest = rest.strip_prefix(b"\"/>")?;
+    let rest = rest.text(b"\"/>")?.rest();
     let line = Line {
         number: number as u32,
         instructions,
@@ -378,13 +405,35 @@ fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
         .then_some((line, text.len() - rest.len()))
 }
 
-/// The number of at most 8 digits behind a text, and what follows.
+/// The number of at most 8 digits behind a text, written plainly, and what follows.
 #[inline(always)]
-fn plain_number<'a, const N: usize>(text: &'a [u8], before: &[u8; N]) -> Option<(u64, &'a [u8])> {
-    let rest = text.strip_prefix(before)?;
-    let (value, length) = digits(rest);
-    let is_plain = length == 1 || (1 < length && length < 9 && rest[0] != b'0');
-    is_plain.then(|| (value, &rest[length..]))
+fn plain_number<'a, const N: usize>(line: Fixed<'a>, before: &[u8; N]) -> Option<(u64, Fixed<'a>)> {
+    let digits = line.text(before)?;
+    let (value, rest) = digits.number()?;
+    let is_plain = value < 100_000_000 && (value == 0) == digits.rest().starts_with(b"0");
+    let length = digits.rest().len() - rest.rest().len();
+    (is_plain && (value > 0 || length == 1)).then_some((value, rest))
+}
+
+/// `<method name="f" desc="()V" line="1">`: the line, and what follows.
+#[inline]
+fn usual_method(text: &[u8]) -> Option<(u32, Fixed<'_>)> {
+    let (_, rest) = Fixed::behind_blanks(text)
+        .text(b"<method name=\"")?
+        .value()?;
+    let (_, rest) = rest.text(b" desc=\"")?.value()?;
+    let (line, rest) = rest.text(b" line=\"")?.number()?;
+    Some((u32::try_from(line).ok()?, rest.text(b"\">")?))
+}
+
+/// `<counter type="LINE" missed="1" covered="2"/>`: type and numbers, and what follows.
+#[inline]
+fn usual_counter(text: Fixed<'_>) -> Option<(&[u8], u32, u32, Fixed<'_>)> {
+    let (kind, rest) = text.text(b"<counter type=\"")?.value()?;
+    let (missed, rest) = rest.text(b" missed=\"")?.number()?;
+    let (covered, rest) = rest.text(b"\" covered=\"")?.number()?;
+    let (missed, covered) = (u32::try_from(missed).ok()?, u32::try_from(covered).ok()?);
+    Some((kind, missed, covered, rest.text(b"\"/>")?))
 }
 
 #[cfg(test)]
