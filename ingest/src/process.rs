@@ -251,7 +251,8 @@ fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<()> {
 }
 
 fn note_lines(context: &mut Context<'_>) {
-    if context.found.is_empty() {
+    let is_said = |problem: &Problem| problem.code == ProblemCode::NoLines;
+    if context.found.is_empty() && !context.problems.iter().any(is_said) {
         context.problem(
             None,
             ProblemCode::NoLines,

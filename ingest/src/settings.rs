@@ -54,6 +54,21 @@ pub struct Parsers {
     pub cobertura_partials_as_hits: bool,
     /// `parsers.cobertura.handle_missing_conditions`.
     pub cobertura_handle_missing_conditions: bool,
+    /// `parsers.gcov.branch_detection`.
+    pub gcov_branches: GcovBranches,
+}
+
+/// On which lines the branches that gcov lists count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GcovBranches {
+    /// `method`: first lines of functions; also needs the choice that fits the line's text.
+    pub methods: bool,
+    /// `loop`: `for` and `while`.
+    pub loops: bool,
+    /// `conditional`: `if` and `} else if`.
+    pub conditionals: bool,
+    /// `macro`: any other line.
+    pub macros: bool,
 }
 
 /// What is said of one flag; `None` where it is silent.
@@ -346,6 +361,17 @@ fn parsers(value: &Value) -> Parsers {
         jacoco_partials_as_hits: choice("jacoco", "partials_as_hits"),
         cobertura_partials_as_hits: choice("cobertura", "partials_as_hits"),
         cobertura_handle_missing_conditions: choice("cobertura", "handle_missing_conditions"),
+        gcov_branches: gcov_branches(key(key(value, "gcov"), "branch_detection")),
+    }
+}
+
+fn gcov_branches(value: &Value) -> GcovBranches {
+    let choice = |name| truthy(key(value, name));
+    GcovBranches {
+        methods: choice("method"),
+        loops: choice("loop"),
+        conditionals: choice("conditional"),
+        macros: choice("macro"),
     }
 }
 

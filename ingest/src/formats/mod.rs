@@ -32,6 +32,7 @@ mod scoverage;
 mod sections;
 mod simplecov;
 mod sonar;
+mod sources;
 mod v1;
 mod vb;
 mod vb2;
