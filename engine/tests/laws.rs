@@ -2,7 +2,7 @@
 //! repetition, for evidence of every kind; and a pack gives back what was put in.
 
 use bytes::Bytes;
-use engine::model::{ArmId, Complexity, Coverage, FileBuilder, FileCoverage, Kind};
+use engine::model::{ArmId, Complexity, Coverage, FileBuilder, FileCoverage, Kind, Part, parts_of};
 use engine::pack::{self, Pack};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -57,21 +57,40 @@ fn said() -> impl Strategy<Value = Said> {
     )
 }
 
+/// Columns of a line, which may have been said or not.
+fn part() -> impl Strategy<Value = Part> {
+    let line = prop_oneof![1u32..12, Just(4_000_000)];
+    let end = option::of(prop_oneof![2u32..6, Just(u32::MAX)]);
+    (line, 0u32..4, end, coverage()).prop_map(|(line, start, end, coverage)| Part {
+        line,
+        start,
+        end,
+        coverage,
+    })
+}
+
 fn build(said: &[Said]) -> FileCoverage {
+    build_with_parts(said, &[])
+}
+
+fn build_with_parts(said: &[Said], parts: &[Part]) -> FileCoverage {
     let mut file = FileBuilder::new();
     for (line, kind, coverage, missed, complexity) in said {
         file.append(*line, *kind, *coverage, missed.as_deref(), *complexity);
     }
+    parts.iter().for_each(|part| file.part(*part));
     file.finish()
 }
 
 fn upload() -> impl Strategy<Value = FileCoverage> {
-    vec(said(), 0..12).prop_map(|said| build(&said))
+    let parts = prop_oneof![Just(Vec::new()), vec(part(), 0..12)];
+    (vec(said(), 0..12), parts).prop_map(|(said, parts)| build_with_parts(&said, &parts))
 }
 
 /// An upload that knows the very lines of another, as two jobs of one build do.
 fn uploads_of_one_build() -> impl Strategy<Value = (FileCoverage, FileCoverage)> {
-    vec((said(), coverage(), missed()), 1..12).prop_map(|lines| {
+    let lines = vec((said(), coverage(), missed()), 1..12);
+    (lines, vec(part(), 0..6), vec(part(), 0..6)).prop_map(|(lines, a, b)| {
         let first: Vec<Said> = lines.iter().map(|(said, _, _)| said.clone()).collect();
         let second: Vec<Said> = lines
             .into_iter()
@@ -79,7 +98,7 @@ fn uploads_of_one_build() -> impl Strategy<Value = (FileCoverage, FileCoverage)>
                 (line, kind, coverage, missed, complexity)
             })
             .collect();
-        (build(&first), build(&second))
+        (build_with_parts(&first, &a), build_with_parts(&second, &b))
     })
 }
 
@@ -126,6 +145,23 @@ proptest! {
     }
 
     #[test]
+    fn parts_of_a_join_are_the_sorted_union_and_belong_to_rows(a in upload(), b in upload()) {
+        let mut expected = [a.parts(), b.parts()].concat();
+        expected.sort_unstable();
+        expected.dedup();
+        let joined = a.join(&b);
+        prop_assert_eq!(joined.parts(), &expected[..]);
+        let appended = a.append(&b);
+        prop_assert_eq!(appended.parts(), &expected[..]);
+        let mut rest = joined.parts();
+        let of_rows = joined.rows().map(|(line, _)| parts_of(&mut rest, line).len());
+        prop_assert_eq!(of_rows.sum::<usize>(), expected.len());
+        let odd = joined.filter(|line| line % 2 == 1);
+        expected.retain(|part| part.line % 2 == 1);
+        prop_assert_eq!(odd.parts(), &expected[..]);
+    }
+
+    #[test]
     fn rows_ascend_and_totals_agree_with_them(a in upload(), b in upload()) {
         let joined = a.join(&b);
         let mut counted = engine::model::Totals::default();
@@ -157,6 +193,7 @@ proptest! {
         chunk[at] ^= 1 << bit;
         if let Ok(file) = pack::decode_chunk(&chunk, size) {
             prop_assert!(file.rows().map(|(line, _)| line).is_sorted());
+            prop_assert!(file.parts().is_sorted_by(|a, b| a < b));
         }
     }
 }

@@ -3,7 +3,7 @@
 use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 
 use crate::model::file::{ARMS, COMPLEXITY, PLAIN};
-use crate::model::{ArmId, ArmRow, Complexity, FileCoverage};
+use crate::model::{ArmId, ArmRow, Complexity, Coverage, FileCoverage, Part};
 use crate::schema::pack as fb;
 use crate::{Error, Result};
 
@@ -15,6 +15,12 @@ const LEVEL: i32 = 3;
 const MISSED_KNOWN: u8 = 1;
 const MIXED: u8 = 1 << 1;
 const ARM_ID_BYTES: usize = 16;
+
+const PART_NULL: u8 = 0;
+const PART_IGNORED: u8 = 1;
+const PART_PARTIAL: u8 = 2;
+const PART_HITS: u8 = 3;
+const PART_ARMS: u8 = 4;
 
 /// The compressed chunk of a file and the size of the chunk itself, in bytes. Deterministic.
 pub fn encode_chunk(file: &FileCoverage) -> Result<(Vec<u8>, u32)> {
@@ -40,6 +46,9 @@ pub fn encode_chunk(file: &FileCoverage) -> Result<(Vec<u8>, u32)> {
             .collect();
         args.complexity = Some(fbb.create_vector(&covered));
         args.complexity_total = Some(fbb.create_vector(&total));
+    }
+    if !file.parts.is_empty() {
+        encode_parts(&mut fbb, &mut args, &file.parts);
     }
     let root = fb::Chunk::create(&mut fbb, &args);
     fbb.finish_minimal(root);
@@ -111,6 +120,37 @@ fn encode_arms<'a>(
     args.missed = Some(fbb.create_vector(&ids));
 }
 
+fn encode_parts<'a>(fbb: &mut FlatBufferBuilder<'a>, args: &mut fb::ChunkArgs<'a>, parts: &[Part]) {
+    let before = std::iter::once(0).chain(parts.iter().map(|part| part.line));
+    let steps: Vec<u32> = parts
+        .iter()
+        .zip(before)
+        .map(|(part, before)| part.line - before)
+        .collect();
+    let starts: Vec<u32> = parts.iter().map(|part| part.start).collect();
+    let ends: Vec<u64> = parts
+        .iter()
+        .map(|part| part.end.map_or(0, |end| u64::from(end) + 1))
+        .collect();
+    let (kinds, values): (Vec<u8>, Vec<u64>) = parts
+        .iter()
+        .map(|part| match part.coverage {
+            Coverage::Null => (PART_NULL, 0),
+            Coverage::Ignored => (PART_IGNORED, 0),
+            Coverage::Partial => (PART_PARTIAL, 0),
+            Coverage::Hits(hits) => (PART_HITS, hits),
+            Coverage::Arms { taken, total } => {
+                (PART_ARMS, u64::from(taken) | u64::from(total) << 32)
+            }
+        })
+        .unzip();
+    args.part_steps = Some(fbb.create_vector(&steps));
+    args.part_starts = Some(fbb.create_vector(&starts));
+    args.part_ends = Some(fbb.create_vector(&ends));
+    args.part_kinds = Some(fbb.create_vector(&kinds));
+    args.part_values = Some(fbb.create_vector(&values));
+}
+
 /// Reads what [`encode_chunk`] wrote, verified: any bytes give a file or an error.
 /// Errors: `Corrupt`. Linear.
 pub fn decode_chunk(compressed: &[u8], size: u32) -> Result<FileCoverage> {
@@ -129,7 +169,7 @@ pub fn decode_chunk(compressed: &[u8], size: u32) -> Result<FileCoverage> {
         arms: decode_arms(&chunk)?,
         missed: decode_ids(chunk.missed().map_or(&[], |ids| ids.bytes())),
         complexity: decode_complexity(&chunk),
-        parts: Vec::new(),
+        parts: decode_parts(&chunk)?,
         lines,
         hits,
         marks,
@@ -218,6 +258,52 @@ fn decode_complexity(chunk: &fb::Chunk<'_>) -> Vec<Complexity> {
         .collect()
 }
 
+fn decode_parts(chunk: &fb::Chunk<'_>) -> Result<Vec<Part>> {
+    let Some(steps) = chunk.part_steps() else {
+        return Ok(Vec::new());
+    };
+    let length = steps.len();
+    let kinds = chunk.part_kinds().filter(|kinds| kinds.len() == length);
+    let columns = chunk
+        .part_starts()
+        .filter(|starts| starts.len() == length)
+        .zip(chunk.part_ends().filter(|ends| ends.len() == length))
+        .zip(chunk.part_values().filter(|values| values.len() == length))
+        .zip(kinds);
+    let Some((((starts, ends), values), kinds)) = columns else {
+        return Err(corrupt("part columns differ in length"));
+    };
+    let columns = steps.iter().zip(starts).zip(ends).zip(values).zip(kinds);
+    let mut line = 0u32;
+    columns
+        .map(|((((step, start), end), value), kind)| {
+            line = line
+                .checked_add(step)
+                .ok_or_else(|| corrupt("a part of a line that cannot be"))?;
+            Ok(Part {
+                line,
+                start,
+                end: end.checked_sub(1).map(|end| end as u32),
+                coverage: part_coverage(kind, value)?,
+            })
+        })
+        .collect()
+}
+
+fn part_coverage(kind: u8, value: u64) -> Result<Coverage> {
+    Ok(match kind {
+        PART_NULL => Coverage::Null,
+        PART_IGNORED => Coverage::Ignored,
+        PART_PARTIAL => Coverage::Partial,
+        PART_HITS => Coverage::Hits(value),
+        PART_ARMS => Coverage::Arms {
+            taken: value as u32,
+            total: (value >> 32) as u32,
+        },
+        _ => return Err(corrupt("a part of no known kind")),
+    })
+}
+
 /// What the verifier cannot know: columns agree with each other.
 fn check_columns(file: &FileCoverage) -> Result<()> {
     let count = |bit: u8| file.marks.iter().filter(|&&marks| marks & bit != 0).count();
@@ -231,10 +317,18 @@ fn check_columns(file: &FileCoverage) -> Result<()> {
         && count(ARMS) == file.arms.len()
         && count(COMPLEXITY) == file.complexity.len()
         && missed == file.missed.len() as u64;
-    if agree {
+    if !agree {
+        return Err(corrupt("columns differ in length"));
+    }
+    let mut rest = &file.lines[..];
+    let has_row = |part: &Part| {
+        rest = &rest[rest.iter().take_while(|&&line| line < part.line).count()..];
+        rest.first() == Some(&part.line)
+    };
+    if file.parts.is_sorted_by(|a, b| a < b) && file.parts.iter().all(has_row) {
         Ok(())
     } else {
-        Err(corrupt("columns differ in length"))
+        Err(corrupt("parts are not those of its lines, in order"))
     }
 }
 

@@ -660,6 +660,11 @@ impl<'a> Chunk<'a> {
   pub const VT_MISSED: ::flatbuffers::VOffsetT = 24;
   pub const VT_COMPLEXITY: ::flatbuffers::VOffsetT = 26;
   pub const VT_COMPLEXITY_TOTAL: ::flatbuffers::VOffsetT = 28;
+  pub const VT_PART_STEPS: ::flatbuffers::VOffsetT = 30;
+  pub const VT_PART_STARTS: ::flatbuffers::VOffsetT = 32;
+  pub const VT_PART_ENDS: ::flatbuffers::VOffsetT = 34;
+  pub const VT_PART_KINDS: ::flatbuffers::VOffsetT = 36;
+  pub const VT_PART_VALUES: ::flatbuffers::VOffsetT = 38;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -671,6 +676,11 @@ impl<'a> Chunk<'a> {
     args: &'args ChunkArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Chunk<'bldr>> {
     let mut builder = ChunkBuilder::new(_fbb);
+    if let Some(x) = args.part_values { builder.add_part_values(x); }
+    if let Some(x) = args.part_kinds { builder.add_part_kinds(x); }
+    if let Some(x) = args.part_ends { builder.add_part_ends(x); }
+    if let Some(x) = args.part_starts { builder.add_part_starts(x); }
+    if let Some(x) = args.part_steps { builder.add_part_steps(x); }
     if let Some(x) = args.complexity_total { builder.add_complexity_total(x); }
     if let Some(x) = args.complexity { builder.add_complexity(x); }
     if let Some(x) = args.missed { builder.add_missed(x); }
@@ -788,6 +798,45 @@ impl<'a> Chunk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Chunk::VT_COMPLEXITY_TOTAL, None)}
   }
+  /// Of each part of a line, in order: the step from the line of the part before (the first from 0), the first
+  /// column, and one more than the column behind the last (0: the rest of the line).
+  #[inline]
+  pub fn part_steps(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Chunk::VT_PART_STEPS, None)}
+  }
+  #[inline]
+  pub fn part_starts(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Chunk::VT_PART_STARTS, None)}
+  }
+  #[inline]
+  pub fn part_ends(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Chunk::VT_PART_ENDS, None)}
+  }
+  /// How it ran: 0 known, 1 ignored, 2 partial, 3 hits, 4 arms; and the hits, or arms taken in the low 32 bits and
+  /// arms in all in the high ones.
+  #[inline]
+  pub fn part_kinds(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_PART_KINDS, None)}
+  }
+  #[inline]
+  pub fn part_values(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Chunk::VT_PART_VALUES, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Chunk<'_> {
@@ -809,6 +858,11 @@ impl ::flatbuffers::Verifiable for Chunk<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("missed", Self::VT_MISSED, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("complexity", Self::VT_COMPLEXITY, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("complexity_total", Self::VT_COMPLEXITY_TOTAL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("part_steps", Self::VT_PART_STEPS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("part_starts", Self::VT_PART_STARTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("part_ends", Self::VT_PART_ENDS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("part_kinds", Self::VT_PART_KINDS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("part_values", Self::VT_PART_VALUES, false)?
      .finish();
     Ok(())
   }
@@ -827,6 +881,11 @@ pub struct ChunkArgs<'a> {
     pub missed: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub complexity: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
     pub complexity_total: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub part_steps: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub part_starts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub part_ends: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub part_kinds: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub part_values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
 }
 impl<'a> Default for ChunkArgs<'a> {
   #[inline]
@@ -845,6 +904,11 @@ impl<'a> Default for ChunkArgs<'a> {
       missed: None,
       complexity: None,
       complexity_total: None,
+      part_steps: None,
+      part_starts: None,
+      part_ends: None,
+      part_kinds: None,
+      part_values: None,
     }
   }
 }
@@ -907,6 +971,26 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChunkBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_COMPLEXITY_TOTAL, complexity_total);
   }
   #[inline]
+  pub fn add_part_steps(&mut self, part_steps: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_PART_STEPS, part_steps);
+  }
+  #[inline]
+  pub fn add_part_starts(&mut self, part_starts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_PART_STARTS, part_starts);
+  }
+  #[inline]
+  pub fn add_part_ends(&mut self, part_ends: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_PART_ENDS, part_ends);
+  }
+  #[inline]
+  pub fn add_part_kinds(&mut self, part_kinds: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_PART_KINDS, part_kinds);
+  }
+  #[inline]
+  pub fn add_part_values(&mut self, part_values: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_PART_VALUES, part_values);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChunkBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     ChunkBuilder {
@@ -938,6 +1022,11 @@ impl ::core::fmt::Debug for Chunk<'_> {
       ds.field("missed", &self.missed());
       ds.field("complexity", &self.complexity());
       ds.field("complexity_total", &self.complexity_total());
+      ds.field("part_steps", &self.part_steps());
+      ds.field("part_starts", &self.part_starts());
+      ds.field("part_ends", &self.part_ends());
+      ds.field("part_kinds", &self.part_kinds());
+      ds.field("part_values", &self.part_values());
       ds.finish()
   }
 }
