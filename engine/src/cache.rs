@@ -115,16 +115,14 @@ impl Cache {
         Ok(Some(header))
     }
 
-    /// The evidence of one file of an entry's header; `None` when the entry was evicted meanwhile.
-    /// One point look-up.
+    /// The evidence of one file of an entry's header; `None` when the entry was evicted meanwhile, or
+    /// is damaged. One point look-up.
     pub fn file(&self, key: &CacheKey, file: &FileEntry) -> Result<Option<FileCoverage>> {
         let stored = self
             .db
             .get_pinned_cf(self.column(CHUNKS), chunk_key(key, &file.path))
             .map_err(|e| rocks("read chunk", e))?;
-        stored
-            .map(|chunk| decode_chunk(&chunk, file.size))
-            .transpose()
+        Ok(stored.and_then(|chunk| decode_chunk(&chunk, file.size).ok()))
     }
 
     /// The compressed chunks of an entry, in the order of its paths; an evicted entry gives none.
@@ -169,6 +167,24 @@ impl Cache {
     /// Bytes of all entries.
     pub fn size_bytes(&self) -> u64 {
         self.usage().bytes
+    }
+
+    /// Drops the chunks of an entry, as if the disk had lost them.
+    #[cfg(test)]
+    pub(crate) fn lose_chunks(&self, key: &CacheKey) {
+        let mut end = [0xff; KEY_BYTES + 1];
+        end[..KEY_BYTES].copy_from_slice(key);
+        self.db
+            .delete_range_cf(self.column(CHUNKS), &key[..], &end[..])
+            .expect("the cache takes writes");
+    }
+
+    /// Writes other bytes in place of a chunk.
+    #[cfg(test)]
+    pub(crate) fn damage_chunk(&self, key: &CacheKey, path: &str) {
+        self.db
+            .put_cf(self.column(CHUNKS), chunk_key(key, path), b"rubbish")
+            .expect("the cache takes writes");
     }
 
     fn delete(&self, keys: &[CacheKey]) -> Result<()> {

@@ -55,8 +55,11 @@ impl FromIterator<PackName> for PackSet {
 pub struct Folds {
     cache: Arc<Cache>,
     blobs: Arc<dyn Blobs>,
-    running: Arc<Mutex<HashMap<CacheKey, Arc<tokio::sync::Mutex<()>>>>>,
+    running: Arc<Running>,
 }
+
+/// The reports that are being made, each with the lock of those who want it at once.
+type Running = Mutex<HashMap<CacheKey, Arc<tokio::sync::Mutex<()>>>>;
 
 impl Folds {
     /// Folds over this cache and the packs of this object store.
@@ -87,17 +90,12 @@ impl Folds {
         if let Some(header) = self.cached(key).await? {
             return Ok(header);
         }
-        let turn = self.turn(key);
-        let _turn = turn.lock().await;
-        let header = match self.cached(key).await? {
-            Some(header) => header,
-            None => self.fold(key, packs).await?,
-        };
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
-        Ok(header)
+        let turn = Turn::of(key, &self.running);
+        let _alone = turn.lock.lock().await;
+        match self.cached(key).await? {
+            Some(header) => Ok(header),
+            None => self.fold(key, packs).await,
+        }
     }
 
     /// The evidence of one file of the report of these packs.
@@ -155,30 +153,30 @@ impl Folds {
         blocking(move || cache.remove(&key)).await
     }
 
-    /// The lock of those who want the same report at once.
-    fn turn(&self, key: CacheKey) -> Arc<tokio::sync::Mutex<()>> {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(key)
-            .or_default()
-            .clone()
+    /// Joins the packs. What the cache has of them may be damaged: then it is dropped, and all are
+    /// fetched.
+    async fn fold(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
+        match self.fold_once(key, packs).await {
+            Err(Error::Corrupt { what, why }) => {
+                tracing::warn!(what, why, "a fold failed; fetching its packs again");
+                let (cache, names) = (self.cache.clone(), packs.0.clone());
+                blocking(move || names.iter().try_for_each(|name| cache.remove(&name.0))).await?;
+                self.fold_once(key, packs).await
+            }
+            done => done,
+        }
     }
 
-    async fn fold(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
-        let mut sources = Vec::with_capacity(packs.0.len());
+    async fn fold_once(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
+        let mut opened = Vec::with_capacity(packs.0.len());
         for &name in &packs.0 {
-            sources.push(self.source(name).await?);
+            opened.push(self.open(name).await?);
         }
         let cache = self.cache.clone();
         blocking(move || {
-            let sources = sources
-                .into_iter()
-                .map(|source| source.open(&cache))
-                .collect::<Result<Vec<_>>>()?;
-            let report = match &sources[..] {
+            let report = match &opened[..] {
                 [Opened::Fetched(pack)] => pack.clone(),
-                sources => pack::encode(&join(sources)?, sources.len() as u32)?,
+                packs => pack::encode(&join(packs)?, packs.len() as u32)?,
             };
             cache.insert(key, &report)?;
             Ok(Arc::new(report.header().clone()))
@@ -187,20 +185,42 @@ impl Folds {
     }
 
     /// A pack: from the cache if it is there, else from the object store.
-    async fn source(&self, name: PackName) -> Result<Source> {
-        if let Some(header) = self.cached(name.0).await? {
-            return Ok(Source::Cached(name, header));
+    async fn open(&self, name: PackName) -> Result<Opened> {
+        let cache = self.cache.clone();
+        if let Some(cached) = blocking(move || open_cached(&cache, name)).await? {
+            return Ok(cached);
         }
-        Ok(Source::Fetched(
-            name,
-            self.blobs.get(&name.blob_key()).await?,
-        ))
+        let bytes = self.blobs.get(&name.blob_key()).await?;
+        blocking(move || Pack::open(name, bytes).map(Opened::Fetched)).await
     }
 }
 
-enum Source {
-    Cached(PackName, Arc<Header>),
-    Fetched(PackName, bytes::Bytes),
+/// One of those who want the same report at once. The last to go takes the lock away.
+struct Turn<'a> {
+    key: CacheKey,
+    running: &'a Running,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Turn<'_> {
+    fn of(key: CacheKey, running: &Running) -> Turn<'_> {
+        let mut reports = running.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = reports.entry(key).or_default().clone();
+        Turn { key, running, lock }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut reports = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock = Arc::default(); // no longer the one that the others hold, whom it counts now
+        if reports
+            .get(&self.key)
+            .is_some_and(|lock| Arc::strong_count(lock) == 1)
+        {
+            reports.remove(&self.key);
+        }
+    }
 }
 
 /// A pack with its chunks in memory.
@@ -210,21 +230,17 @@ enum Opened {
     Fetched(Pack),
 }
 
-impl Source {
-    fn open(self, cache: &Cache) -> Result<Opened> {
-        match self {
-            Source::Cached(name, header) => {
-                let chunks = cache.chunks(&name.0).collect::<Result<Vec<_>>>()?;
-                if chunks.len() != header.files.len() {
-                    return Err(Error::Busy {
-                        what: format!("cache of pack {name}"),
-                    });
-                }
-                Ok(Opened::Cached(header, chunks))
-            }
-            Source::Fetched(name, bytes) => Ok(Opened::Fetched(Pack::open(name, bytes)?)),
-        }
+/// The pack as the cache has it. A header whose chunks are missing is dropped.
+fn open_cached(cache: &Cache, name: PackName) -> Result<Option<Opened>> {
+    let Some(header) = cache.header(&name.0)? else {
+        return Ok(None);
+    };
+    let chunks = cache.chunks(&name.0).collect::<Result<Vec<_>>>()?;
+    if chunks.len() != header.files.len() {
+        cache.remove(&name.0)?;
+        return Ok(None);
     }
+    Ok(Some(Opened::Cached(header, chunks)))
 }
 
 impl Opened {
@@ -287,6 +303,11 @@ pub fn join_file(path: &str, a: FileCoverage, b: FileCoverage) -> FileCoverage {
     a.join(&b)
 }
 
+/// Whether what an upload says of a file is part of a report that joined it: see [`join_file`].
+pub fn counts_beside(path: &str, said: &FileCoverage, report: &FileCoverage) -> bool {
+    !path.ends_with(".rb") || !all_missed(said) || all_missed(report)
+}
+
 fn all_missed(file: &FileCoverage) -> bool {
     let totals = file.totals();
     totals.lines == totals.misses
@@ -300,4 +321,99 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| Error::Closed {
             what: format!("worker thread ({error})"),
         })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::LocalBlobs;
+    use crate::cache::CacheLimits;
+    use crate::clock::Clock;
+    use crate::model::{Coverage, FileBuilder, Part};
+    use crate::secret::Secret;
+
+    fn folds() -> (tempfile::TempDir, Folds) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let blobs = LocalBlobs::open(
+            &dir.path().join("blobs"),
+            Secret::new("key"),
+            Clock::system(),
+        );
+        let cache = Cache::open(&dir.path().join("cache"), CacheLimits::default());
+        let cache = Arc::new(cache.expect("an empty cache opens"));
+        let folds = Folds::new(cache, Arc::new(blobs.expect("an empty store opens")));
+        (dir, folds)
+    }
+
+    /// A pack of a line that every upload hits, with a part that only this one knows.
+    fn upload(start: u32) -> Pack {
+        let mut file = FileBuilder::new();
+        file.hits(1, u64::from(start));
+        file.part(Part {
+            line: 1,
+            start,
+            end: Some(start + 1),
+            coverage: Coverage::Hits(1),
+        });
+        pack::encode(&[("a.c", file.finish())], 1).expect("evidence encodes")
+    }
+
+    async fn store_two(folds: &Folds) -> (PackSet, [PackName; 2]) {
+        let packs = [upload(1), upload(2)];
+        let names = packs.each_ref().map(Pack::name);
+        for pack in packs {
+            folds.store(pack).await.expect("stored");
+        }
+        (names.into_iter().collect(), names)
+    }
+
+    async fn starts(folds: &Folds, packs: &PackSet) -> Vec<u32> {
+        let file = folds.file(packs, "a.c").await.expect("folds");
+        let file = file.expect("the report has the file");
+        file.parts().iter().map(|part| part.start).collect()
+    }
+
+    #[tokio::test]
+    async fn a_report_has_the_parts_of_all_uploads() {
+        let (_dir, folds) = folds();
+        let (packs, _) = store_two(&folds).await;
+        assert_eq!(starts(&folds, &packs).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_pack_whose_cached_chunks_are_missing_is_fetched_again() {
+        let (_dir, folds) = folds();
+        let (packs, names) = store_two(&folds).await;
+        folds.cache.lose_chunks(&names[0].0);
+        assert_eq!(starts(&folds, &packs).await, [1, 2]);
+        folds.cache.lose_chunks(&packs.key());
+        assert_eq!(starts(&folds, &packs).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_pack_whose_cached_chunks_are_damaged_is_fetched_again() {
+        let (_dir, folds) = folds();
+        let (packs, names) = store_two(&folds).await;
+        folds.cache.damage_chunk(&names[1].0, "a.c");
+        assert_eq!(starts(&folds, &packs).await, [1, 2]);
+        folds.cache.damage_chunk(&packs.key(), "a.c");
+        assert_eq!(starts(&folds, &packs).await, [1, 2]);
+        let entries = folds.report(&packs).await.expect("folds").files.clone();
+        folds.cache.damage_chunk(&packs.key(), "a.c");
+        let files = folds.files(&packs, entries).await.expect("folds");
+        assert_eq!(files[0].parts().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_fold_that_fails_leaves_no_lock_and_works_once_its_pack_is_there() {
+        let (_dir, folds) = folds();
+        let pack = upload(3);
+        let packs = PackSet::from_iter([pack.name()]);
+        let (one, other) = tokio::join!(folds.report(&packs), folds.report(&packs));
+        assert!(matches!(one, Err(Error::NotFound { .. })) && other.is_err());
+        assert!(folds.running.lock().expect("no panic").is_empty());
+        folds.store(pack).await.expect("stored");
+        assert_eq!(starts(&folds, &packs).await, [3]);
+        assert!(folds.running.lock().expect("no panic").is_empty());
+    }
 }
