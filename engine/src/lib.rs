@@ -18,6 +18,7 @@ pub mod model;
 pub mod pack;
 pub mod queue;
 pub mod secret;
+pub mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -277,7 +277,7 @@ impl FileCoverage {
             return self.push_plain(line, x.max(y));
         }
         let mut both = Vec::new();
-        let missed = match (session_missed(a), session_missed(b)) {
+        let missed = match (a.named_missed(), b.named_missed()) {
             (Some(x), Some(y)) => {
                 intersect(x, y, &mut both);
                 Some(&both[..])
@@ -339,15 +339,6 @@ fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>, totals: 
         let row = others.evidence(marks[at], hits[at]);
         totals.add(row.kind, row.coverage());
     }
-}
-
-/// The missed arms of one session, where the report names them. A fully taken branch of a lone
-/// report names none, which is not the same as the empty list that a merge leaves.
-fn session_missed<'a>(evidence: &Evidence<'a>) -> Option<&'a [ArmId]> {
-    let arms = evidence.arms?;
-    arms.missed
-        .ids()
-        .filter(|ids| !ids.is_empty() || arms.mixed)
 }
 
 fn join_marks(a: u8, b: u8) -> u8 {

@@ -244,6 +244,15 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// The missed arms of one session, where its report names them, sorted. A fully taken branch of a
+    /// lone report names none, which is not the same as the empty list that a merge leaves.
+    pub fn named_missed(&self) -> Option<&'a [ArmId]> {
+        let arms = self.arms?;
+        arms.missed
+            .ids()
+            .filter(|ids| !ids.is_empty() || arms.mixed)
+    }
+
     /// Joins the two, writing arms missed by both to `scratch` (cleared first).
     pub(super) fn join<'s>(&self, other: &Evidence<'s>, scratch: &'s mut Vec<ArmId>) -> Evidence<'s>
     where

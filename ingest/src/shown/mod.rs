@@ -108,14 +108,8 @@ fn render_kind(kind: Kind) -> Option<Value> {
     }
 }
 
-/// The missed arms of a branch, sorted. A fully taken branch of one report names none; of reports
-/// that were merged, which all named theirs, it names an empty list.
 fn render_missed(row: &Evidence<'_>) -> Option<Value> {
-    let arms = row.arms?;
-    let ids = arms
-        .missed
-        .ids()
-        .filter(|ids| !ids.is_empty() || arms.mixed)?;
+    let ids = row.named_missed()?;
     Some(ids.iter().map(|id| json!(id.to_string())).collect())
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::fold::join_file;
+use engine::fold::{counts_beside, join_file};
 use engine::model::{FileBuilder, FileCoverage, Totals, parts_of};
+use engine::stored;
 use serde_json::{Map, Value, json};
 
 use super::select::{PathPatterns, render_diff, rounded};
@@ -232,6 +233,9 @@ impl Story {
             )
         });
         shown.insert("sessions".into(), Value::Object(sessions.collect()));
+        if scenario["serialize"] == true {
+            self.render_stored(&report, &mut shown);
+        }
         if !self.errors.is_empty() {
             shown.insert("errors".into(), json!(self.errors));
         }
@@ -257,6 +261,33 @@ impl Story {
             shown.insert("line_sessions".into(), Value::Object(sessions));
         }
         shown
+    }
+
+    /// The report in the form in which Codecov stores it.
+    fn render_stored(&self, report: &Files, shown: &mut Map<String, Value>) {
+        let sessions = self.sessions.iter().enumerate();
+        let sessions: Vec<stored::Session<'_>> = sessions
+            .map(|(id, session)| stored::Session {
+                id: id as u32,
+                about: stored::About {
+                    flags: &session.flags,
+                    ..stored::About::default()
+                },
+                files: &session.files,
+            })
+            .collect();
+        let totals = report
+            .iter()
+            .map(|(path, file)| (path.as_str(), file.totals()));
+        let json = stored::report_json(totals, &sessions);
+        let mut writer = stored::ChunkWriter::new(Vec::new(), &sessions);
+        let chunks = report
+            .iter()
+            .try_for_each(|(path, file)| writer.write(path, file))
+            .and_then(|()| writer.finish())
+            .expect("memory takes what is written");
+        shown.insert("report_json".into(), json);
+        shown.insert("chunks".into(), String::from_utf8_lossy(&chunks).into());
     }
 
     /// The report of the sessions that `keep` accepts. As Codecov does, it goes by how many arms
@@ -325,15 +356,6 @@ fn join(said: impl Iterator<Item = (String, FileCoverage)>) -> Files {
         files.insert(path, joined);
     }
     files
-}
-
-/// Whether what a session says of a file is part of the report: see [`join_file`] on Ruby.
-fn counts_beside(path: &str, said: &FileCoverage, report: &FileCoverage) -> bool {
-    let all_missed = |file: &FileCoverage| {
-        let totals = file.totals();
-        totals.lines == totals.misses
-    };
-    !path.ends_with(".rb") || !all_missed(said) || all_missed(report)
 }
 
 /// A file whose branches name no arms, with the kinds that `report` gives its lines.
