@@ -1,13 +1,10 @@
 //! Which format a file is in, told by its name and content. Order matters: the first that fits is it.
 
-use std::collections::HashMap;
-use std::fmt;
+mod json;
 
 use memchr::{memchr, memmem};
-use serde::Deserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::xml::{Markup, Scanner};
 
 /// How much of a file is searched for markers that stand near its start, in bytes.
@@ -157,9 +154,9 @@ pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
     }
     match content.trim_ascii_start().first() {
         None => Ok(None),
-        Some(b'{' | b'[') => match detect_json(content)? {
-            Json::Is(format) => Ok(format),
-            Json::Broken => Ok(detect_text(name, content, &first)),
+        Some(b'{' | b'[') => match json::detect(content)? {
+            json::Json::Is(format) => Ok(format),
+            json::Json::Broken => Ok(detect_text(name, content, &first)),
         },
         Some(b'<') => match detect_xml(content) {
             Xml::Is(format) => Ok(format),
@@ -169,15 +166,15 @@ pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
     }
 }
 
-/// Whether a file starts like coverage.py's JSON, so that its reader may try it first. That reader
-/// knows when it is another format after all.
-pub(crate) fn starts_like_coverage_py(content: &[u8]) -> bool {
-    let head = &content[..content.len().min(1 << 10)];
-    let Some(rest) = head.trim_ascii_start().strip_prefix(b"{") else {
-        return false;
-    };
-    rest.trim_ascii_start().starts_with(br#""meta""#)
-        && memmem::find(head, br#""show_contexts""#).is_some()
+/// A format whose reader may try a file before all of it was looked at: it knows at the end whether
+/// the file is of its format, as [`detect`] would say.
+pub(crate) fn guess(name: &str, content: &[u8]) -> Option<Format> {
+    let head = &content[..content.len().min(HEAD_BYTES)];
+    let is_for_others = name.ends_with(".plist")
+        || is_xcode(name, "")
+        || memmem::find(head, b"<classycle ").is_some()
+        || memmem::find(head, br#"<plist version="1.0">"#).is_some();
+    (!is_for_others).then(|| json::guess(content)).flatten()
 }
 
 /// The printable ASCII of the first line.
@@ -208,19 +205,13 @@ fn detect_text(name: &str, content: &[u8], first: &str) -> Option<Format> {
     if content.ends_with(b"has no code") {
         return None;
     }
-    let is_gap = || {
-        let Ok(Shape::Object(keys)) = shape(first.as_bytes()) else {
-            return false;
-        };
-        keys.contains_key("Type") && keys.contains_key("File")
-    };
     if memmem::find(content, b"\nend_of_record").is_some() {
         Some(Format::Lcov)
     } else if first.contains("0:Source:") {
         Some(Format::Gcov)
     } else if content.starts_with(b"=======") {
         Some(Format::Lua)
-    } else if first.starts_with('{') && is_gap() {
+    } else if json::is_gap(first.as_bytes()) {
         Some(Format::Gap)
     } else if content.ends_with(b"covered") {
         Some(Format::Dlst)
@@ -304,243 +295,6 @@ fn has_direct_child(content: &[u8], child: &[u8]) -> bool {
         }
     }
     false
-}
-
-enum Json {
-    Is(Option<Format>),
-    /// Not JSON: other rules apply.
-    Broken,
-}
-
-fn detect_json(content: &[u8]) -> Result<Json> {
-    match shape(content) {
-        Err(_) => Ok(Json::Broken),
-        Ok(Shape::Array(first)) => detect_array(first).map(Json::Is),
-        Ok(Shape::Object(keys)) => Ok(Json::Is(detect_object(&keys))),
-        Ok(Shape::Other) => Ok(Json::Broken),
-    }
-}
-
-fn detect_array(first: Option<Peek>) -> Result<Option<Format>> {
-    match first {
-        None => Ok(None),
-        Some(Peek::Object { has_name: true, .. }) => Ok(Some(Format::Salesforce)),
-        Some(Peek::Object { .. } | Peek::Array { .. } | Peek::Text(_)) => Ok(None),
-        Some(Peek::Scalar { .. }) => Err(Failure::fails("an array of plain values is no report")),
-    }
-}
-
-fn detect_object(keys: &HashMap<String, Peek>) -> Option<Format> {
-    let has = |key: &str| keys.contains_key(key);
-    let truthy = |key: &str| keys.get(key).is_some_and(Peek::is_truthy);
-    let text =
-        |key: &str, text: &str| matches!(keys.get(key), Some(Peek::Text(found)) if found == text);
-    let (show_contexts, simplecov) = match keys.get("meta") {
-        Some(Peek::Object {
-            has_show_contexts,
-            has_simplecov_version,
-            ..
-        }) => (*has_show_contexts, *has_simplecov_version),
-        _ => (false, false),
-    };
-    if keys.is_empty() {
-        None
-    } else if truthy("coverageData") {
-        Some(Format::Elm)
-    } else if text("uploader", "R") {
-        Some(Format::R)
-    } else if truthy("flowStatus") {
-        Some(Format::Flowcover)
-    } else if has("coverage") || has("RSpec") || has("MiniTest") {
-        Some(Format::V1)
-    } else if has("fileReports") {
-        Some(Format::Scala)
-    } else if has("source_files") {
-        Some(Format::Coveralls)
-    } else if text("command_name", "RSpec") || simplecov {
-        Some(Format::Simplecov)
-    } else if has("Type") && has("File") {
-        Some(Format::Gap)
-    } else if has("files") && show_contexts {
-        Some(Format::CoveragePy)
-    } else if text("type", "llvm.coverage.json.export") {
-        Some(Format::LlvmExport)
-    } else if has("files") && has("gcc_version") {
-        Some(Format::GcovJson)
-    } else if has("children") && has("coveragePercent") {
-        Some(Format::Covdir)
-    } else if keys
-        .values()
-        .all(|value| matches!(value, Peek::Object { .. }))
-    {
-        Some(Format::Node)
-    } else {
-        None
-    }
-}
-
-/// The outline of a JSON document.
-#[derive(Debug)]
-enum Shape {
-    Array(Option<Peek>),
-    Object(HashMap<String, Peek>),
-    Other,
-}
-
-/// What is kept of a value.
-#[derive(Debug)]
-enum Peek {
-    Scalar {
-        truthy: bool,
-    },
-    Text(String),
-    Array {
-        empty: bool,
-    },
-    Object {
-        empty: bool,
-        has_name: bool,
-        has_show_contexts: bool,
-        has_simplecov_version: bool,
-    },
-}
-
-impl Peek {
-    fn is_truthy(&self) -> bool {
-        match self {
-            Peek::Scalar { truthy } => *truthy,
-            Peek::Text(text) => !text.is_empty(),
-            Peek::Array { empty } | Peek::Object { empty, .. } => !empty,
-        }
-    }
-}
-
-/// Keys of the outermost object that are kept; the rest of a larger one tells nothing more.
-const MAX_KEPT_TEXT_BYTES: usize = 64;
-
-fn shape(content: &[u8]) -> std::result::Result<Shape, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(content);
-    let shape = deserializer.deserialize_any(ShapeVisitor)?;
-    deserializer.end()?;
-    Ok(shape)
-}
-
-struct ShapeVisitor;
-struct PeekVisitor;
-
-impl<'de> Visitor<'de> for ShapeVisitor {
-    type Value = Shape;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Shape, A::Error> {
-        let mut keys = HashMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            keys.insert(key, map.next_value::<Peek>()?);
-        }
-        Ok(Shape::Object(keys))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Shape, A::Error> {
-        let first = seq.next_element::<Peek>()?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Shape::Array(first))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<Shape, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<Shape, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<Shape, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<Shape, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_str<E>(self, _: &str) -> std::result::Result<Shape, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_unit<E>(self) -> std::result::Result<Shape, E> {
-        Ok(Shape::Other)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Peek {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Peek, D::Error> {
-        deserializer.deserialize_any(PeekVisitor)
-    }
-}
-
-impl<'de> Visitor<'de> for PeekVisitor {
-    type Value = Peek;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Peek, A::Error> {
-        let (mut empty, mut name, mut contexts, mut simplecov) = (true, false, false, false);
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            empty = false;
-            name |= key == "name";
-            contexts |= key == "show_contexts";
-            simplecov |= key == "simplecov_version";
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(Peek::Object {
-            empty,
-            has_name: name,
-            has_show_contexts: contexts,
-            has_simplecov_version: simplecov,
-        })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Peek, A::Error> {
-        let mut empty = true;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            empty = false;
-        }
-        Ok(Peek::Array { empty })
-    }
-
-    fn visit_str<E>(self, text: &str) -> std::result::Result<Peek, E> {
-        Ok(Peek::Text(text.chars().take(MAX_KEPT_TEXT_BYTES).collect()))
-    }
-
-    fn visit_bool<E>(self, truthy: bool) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar { truthy })
-    }
-
-    fn visit_f64<E>(self, number: f64) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar {
-            truthy: number != 0.0,
-        })
-    }
-
-    fn visit_i64<E>(self, number: i64) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar {
-            truthy: number != 0,
-        })
-    }
-
-    fn visit_u64<E>(self, number: u64) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar {
-            truthy: number != 0,
-        })
-    }
-
-    fn visit_unit<E>(self) -> std::result::Result<Peek, E> {
-        Ok(Peek::Scalar { truthy: false })
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! A forward reader of JSON: nothing is built, what is not asked for is skipped.
 //!
-//! Documents are UTF-8. A text is borrowed unless it has escapes. What is skipped is checked, so a
-//! document that was read to its [`end`](Cursor::end) is JSON (of numbers in long lists only the
-//! characters are looked at). Source: RFC 8259.
+//! A text is borrowed unless it has escapes. What is skipped is checked, so a document that was read
+//! to its [`end`](Cursor::end) is JSON (of numbers in long lists only the characters are looked at,
+//! and of texts that are skipped not whether they are UTF-8). Source: RFC 8259.
+
+mod entries;
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use crate::error::Failure;
 use crate::number::digits;
+
+pub(crate) use entries::{entries, last_of_each};
 
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 128;
@@ -69,6 +71,32 @@ impl<'a> Cursor<'a> {
         Cursor { bytes, at: 0 }
     }
 
+    /// Before a byte of a document.
+    fn starting_at(bytes: &'a [u8], at: usize) -> Cursor<'a> {
+        Cursor { bytes, at }
+    }
+
+    /// Moves behind `text` if that is what stands here.
+    #[inline]
+    pub(crate) fn take(&mut self, text: &[u8]) -> bool {
+        let found = self.rest().starts_with(text);
+        self.at += if found { text.len() } else { 0 };
+        found
+    }
+
+    /// Reads a number that is nothing but digits and fits, if that is what stands here.
+    #[inline]
+    pub(crate) fn natural(&mut self) -> Option<u64> {
+        let (value, length) = plain_count(self.rest());
+        self.at += length;
+        (length > 0).then_some(value)
+    }
+
+    #[inline]
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
     /// The next byte that is no blank.
     #[inline]
     pub(crate) fn peek(&mut self) -> Step<u8> {
@@ -88,6 +116,13 @@ impl<'a> Cursor<'a> {
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// Whether all of the document is UTF-8, which skipping does not check.
+    pub(crate) fn check_text(&self) -> Step<()> {
+        std::str::from_utf8(self.bytes)
+            .map(|_| ())
+            .map_err(|_| Stop::Broken)
     }
 
     pub(crate) fn end(&mut self) -> Step<()> {
@@ -110,6 +145,7 @@ impl<'a> Cursor<'a> {
         }
         let key = self.string()?;
         self.expect(b':')?;
+        self.peek()?;
         Ok(Some(key))
     }
 
@@ -118,10 +154,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let escaped = self.skip_string()?;
         if escaped {
-            let quoted = &self.bytes[start - 1..self.at];
-            return Ok(Cow::Owned(
-                serde_json::from_slice(quoted).map_err(|_| Stop::Broken)?,
-            ));
+            return unescaped(&self.bytes[start - 1..self.at]).map(Cow::Owned);
         }
         let text =
             std::str::from_utf8(&self.bytes[start..self.at - 1]).map_err(|_| Stop::Broken)?;
@@ -149,6 +182,7 @@ impl<'a> Cursor<'a> {
         }
         if !std::mem::take(first) {
             self.expect(b',')?;
+            self.peek()?;
         }
         Ok(true)
     }
@@ -196,16 +230,25 @@ impl<'a> Cursor<'a> {
     /// Skips to behind the closing quote; tells whether there were escapes.
     #[inline]
     fn skip_string(&mut self) -> Step<bool> {
-        let mut escaped = false;
+        let start = self.at;
+        let (mut escaped, mut has_surrogates) = (false, false);
         loop {
-            let rest = self.bytes.get(self.at..).ok_or(Stop::Broken)?;
-            let at = memchr2(b'"', b'\\', rest).ok_or(Stop::Broken)?;
-            if rest[at] == b'"' {
-                self.at += at + 1;
-                return Ok(escaped);
+            self.at += plain_bytes(self.rest());
+            match self.rest() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    if has_surrogates {
+                        unescaped(&self.bytes[start - 1..self.at])?;
+                    }
+                    return Ok(escaped);
+                }
+                [b'\\', rest @ ..] => {
+                    escaped = true;
+                    has_surrogates |= matches!(rest, [b'u', b'd' | b'D', ..]);
+                    self.at += 1 + escape_bytes(rest).ok_or(Stop::Broken)?;
+                }
+                _ => return Err(Stop::Broken),
             }
-            escaped = true;
-            self.at += at + 2;
         }
     }
 
@@ -301,9 +344,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn count(&mut self) -> Step<Option<u64>> {
         self.peek()?;
-        let (value, length) = plain_count(&self.bytes[self.at..]);
-        self.at += length;
-        Ok((length > 0).then_some(value))
+        Ok(self.natural())
     }
 
     /// Skips a list of numbers and of such lists, if there is nothing else in it. Does not look at
@@ -415,6 +456,47 @@ fn plain_count(text: &[u8]) -> (u64, usize) {
         return (0, 0);
     }
     (value, length)
+}
+
+/// A text that stands in quotes and has escapes.
+fn unescaped(quoted: &[u8]) -> Step<String> {
+    serde_json::from_slice(quoted).map_err(|_| Stop::Broken)
+}
+
+/// How many bytes at the start are of a text that neither ends nor escapes.
+#[inline]
+fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHEST: u64 = 0x80 * ONES;
+    let (words, last) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let control = word.wrapping_sub(0x20 * ONES) & !word;
+        let quote = zero(word ^ (b'"' as u64 * ONES));
+        let escape = zero(word ^ (b'\\' as u64 * ONES));
+        // The lowest bit that is set is right; a borrow may set higher ones.
+        let others = (control | quote | escape) & HIGHEST;
+        if others != 0 {
+            return 8 * at + (others.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_plain = |byte: &&u8| **byte >= b' ' && **byte != b'"' && **byte != b'\\';
+    text.len() - last.len() + last.iter().take_while(is_plain).count()
+}
+
+/// The length of what follows a backslash.
+fn escape_bytes(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+            ..,
+        ] => Some(1),
+        [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+            Some(5)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use engine::model::{FileCoverage, Totals};
 use rayon::prelude::*;
 
 use crate::age::AgeLimit;
-use crate::detect::{Format, detect, starts_like_coverage_py};
+use crate::detect::{Format, detect, guess};
 use crate::envelope::{self, Budget, Envelope, Fixes, Kind, UploadedFile};
 use crate::error::{ErrorCode, Failure, Problem, ProblemCode, Result, UploadError};
 use crate::formats::{self, Attempt, Context, Found};
@@ -224,8 +224,8 @@ fn read_content(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         context.problem(None, ProblemCode::EmptyFile, "the file is empty".into());
         return Ok(());
     }
-    if starts_like_coverage_py(content)
-        && formats::attempt_coverage_py(content, context)? == Attempt::Read
+    if let Some(format) = guess(context.name, content)
+        && formats::attempt(format, content, context)? == Attempt::Read
     {
         note_lines(context);
         return Ok(());

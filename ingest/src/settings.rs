@@ -48,6 +48,8 @@ pub struct Parsers {
     pub lcov_partials_as_hits: bool,
     /// `parsers.go.partials_as_hits`.
     pub go_partials_as_hits: bool,
+    /// `parsers.javascript.enable_partials`.
+    pub javascript_partials: bool,
     /// `parsers.jacoco.partials_as_hits`.
     pub jacoco_partials_as_hits: bool,
     /// `parsers.cobertura.partials_as_hits`.
@@ -358,6 +360,7 @@ fn parsers(value: &Value) -> Parsers {
     Parsers {
         lcov_partials_as_hits: choice("lcov", "partials_as_hits"),
         go_partials_as_hits: choice("go", "partials_as_hits"),
+        javascript_partials: choice("javascript", "enable_partials"),
         jacoco_partials_as_hits: choice("jacoco", "partials_as_hits"),
         cobertura_partials_as_hits: choice("cobertura", "partials_as_hits"),
         cobertura_handle_missing_conditions: choice("cobertura", "handle_missing_conditions"),

@@ -3,20 +3,11 @@
 //! Read in one pass, without building the document. Keys of other formats, which go before this
 //! one, are watched for on the way.
 
-use super::{Context, MAX_LINE};
+use super::{Attempt, Context, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{Failure, ProblemCode, Result};
 use crate::json::{Cursor, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
-
-/// What became of a document.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Attempt {
-    /// It is coverage.py's, and was read.
-    Read,
-    /// It may be JSON of another format, or no JSON; nothing was added.
-    OtherFormat,
-}
 
 /// Adds the files of a document that is coverage.py's for sure, if it is JSON.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {

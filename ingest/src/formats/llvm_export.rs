@@ -1,8 +1,335 @@
-//! llvm-cov's JSON.
+//! llvm-cov's export as JSON (`-format=text`), which `cargo llvm-cov --json` and Swift write too.
+//! Sources: LLVM, "Source-based Code Coverage" and the head comment of `CoverageExporterJson.cpp`.
+//!
+//! Lines are counted as llvm-cov counts them: a line has the count of the region that goes on from
+//! the line before, or of one that starts on it, whichever is greater. Branches count by their arms.
 
-use super::Context;
-use crate::error::{Failure, Result};
+use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
 
-pub(super) fn parse(_content: &[u8], _context: &mut Context<'_>) -> Result<()> {
-    Err(Failure::corrupt("reports of this format are not read yet"))
+use super::{Attempt, Context, MAX_LINE};
+use crate::detect::Format;
+use crate::error::{ProblemCode, Result};
+use crate::json::{Cursor, Step, Value};
+
+/// What the document says it is.
+const TYPE: &str = "llvm.coverage.json.export";
+/// Lines without a segment that the files of one document may have, for each of its bytes and above
+/// [`FREE_LINES`]: a few bytes could name ten million.
+const LINES_PER_BYTE: usize = 1;
+/// Lines that a document of any size may have.
+const FREE_LINES: usize = 1_000_000;
+
+/// Adds the files of a document that is an export for sure, if it is JSON.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    add_all(read(content)?.files, context)
+}
+
+/// Adds the files of a document, unless it is no export.
+pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attempt> {
+    match read(content) {
+        Ok(document) if document.is_export => {
+            context.format = Some(Format::LlvmExport);
+            add_all(document.files, context).map(|()| Attempt::Read)
+        }
+        _ => Ok(Attempt::OtherFormat),
+    }
+}
+
+struct Document {
+    files: Vec<(String, File)>,
+    is_export: bool,
+}
+
+/// The lines of one file.
+struct File {
+    lines: FileCoverage,
+    /// Whether a line was left out because of [`MAX_LINE`] or because there were too many.
+    cut: bool,
+}
+
+fn read(content: &[u8]) -> Step<Document> {
+    let mut cursor = Cursor::new(content);
+    let mut reader = Reader {
+        lines_left: (content.len() * LINES_PER_BYTE).saturating_add(FREE_LINES),
+        ..Reader::default()
+    };
+    let (mut is_export, mut is_other) = (false, false);
+    cursor.object(|cursor, key| match &*key {
+        "data" if cursor.peek()? == b'[' => cursor.array(|cursor| reader.export(cursor)),
+        "type" => {
+            is_export = matches!(cursor.value()?, Value::Text(text) if text == TYPE);
+            Ok(())
+        }
+        key => {
+            is_other |= !matches!(key, "version" | "cargo_llvm_cov");
+            cursor.skip()
+        }
+    })?;
+    cursor.end()?;
+    cursor.check_text()?;
+    Ok(Document {
+        files: reader.files,
+        is_export: is_export && !is_other,
+    })
+}
+
+fn add_all(files: Vec<(String, File)>, context: &mut Context<'_>) -> Result<()> {
+    for (name, file) in files {
+        let Some(path) = context.paths.fix(&name)?.filter(|path| !path.is_empty()) else {
+            continue;
+        };
+        if file.cut {
+            let message = format!("{path}: lines are left out; the greatest is {MAX_LINE}");
+            context.problem(None, ProblemCode::LineTooLarge, message);
+        }
+        let lines = match context.ignored.get(&path) {
+            Some(ignored) => file.lines.filter(|line| !ignored.contains(line)),
+            None => file.lines,
+        };
+        context.found.add(path, lines);
+    }
+    Ok(())
+}
+
+/// A place from which on a count holds.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    line: u32,
+    count: u64,
+    has_count: bool,
+    is_entry: bool,
+    is_gap: bool,
+}
+
+impl Segment {
+    /// Whether code that is counted starts here.
+    fn starts_region(&self) -> bool {
+        self.is_entry && self.has_count && !self.is_gap
+    }
+}
+
+/// A condition: its place and whether it was true, and false.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Condition {
+    place: [u32; 4],
+    taken: [bool; 2],
+}
+
+/// Reads files one by one; what it needs for one takes the place of what the last one had.
+#[derive(Default)]
+struct Reader {
+    files: Vec<(String, File)>,
+    segments: Vec<Segment>,
+    conditions: Vec<Condition>,
+    rows: (Vec<u32>, Vec<u64>),
+    missed: Vec<ArmId>,
+    builder: FileBuilder,
+    /// Lines that may still be added.
+    lines_left: usize,
+}
+
+impl Reader {
+    /// Reads one element of `data`. Functions are not looked at: segments have their counts.
+    fn export(&mut self, cursor: &mut Cursor<'_>) -> Step<()> {
+        if cursor.peek()? != b'{' {
+            return cursor.skip();
+        }
+        cursor.object(|cursor, key| match &*key {
+            "files" if cursor.peek()? == b'[' => cursor.array(|cursor| self.file(cursor)),
+            _ => cursor.skip(),
+        })
+    }
+
+    fn file(&mut self, cursor: &mut Cursor<'_>) -> Step<()> {
+        if cursor.peek()? != b'{' {
+            return cursor.skip();
+        }
+        self.segments.clear();
+        self.conditions.clear();
+        let mut name = None;
+        cursor.object(|cursor, key| match &*key {
+            "filename" => {
+                name = match cursor.value()? {
+                    Value::Text(text) => Some(text.into_owned()),
+                    Value::Array | Value::Object => return cursor.skip(),
+                    _ => None,
+                };
+                Ok(())
+            }
+            "segments" if cursor.peek()? == b'[' => {
+                self.segments.clear();
+                cursor.array(|cursor| segment(cursor, &mut self.segments))
+            }
+            "branches" if cursor.peek()? == b'[' => {
+                self.conditions.clear();
+                cursor.array(|cursor| condition(cursor, &mut self.conditions))
+            }
+            _ => cursor.skip(),
+        })?;
+        if let Some(name) = name {
+            let file = self.build();
+            self.files.push((name, file));
+        }
+        Ok(())
+    }
+
+    fn build(&mut self) -> File {
+        let mut cut = self.count_lines();
+        self.builder.plain(&self.rows.0, &self.rows.1);
+        // One condition may come once for each instantiation of a template.
+        self.conditions.sort_unstable();
+        self.conditions.dedup_by(|later, first| {
+            let same = later.place == first.place;
+            if same {
+                first.taken = [0, 1].map(|arm| first.taken[arm] | later.taken[arm]);
+            }
+            same
+        });
+        for conditions in self.conditions.chunk_by(|a, b| a.place[0] == b.place[0]) {
+            let line = conditions[0].place[0];
+            if line == 0 || line > MAX_LINE {
+                cut |= line > MAX_LINE;
+                continue;
+            }
+            let coverage = arms(conditions, &mut self.missed);
+            let missed = (!self.missed.is_empty()).then_some(&self.missed[..]);
+            self.builder
+                .assign(line, Kind::Branch, coverage, missed, None);
+        }
+        File {
+            lines: self.builder.take(),
+            cut,
+        }
+    }
+
+    /// Fills the rows from the segments. Tells whether lines were left out.
+    fn count_lines(&mut self) -> bool {
+        self.rows.0.clear();
+        self.rows.1.clear();
+        let mut wrapped: Option<Segment> = None;
+        for starts in self.segments.chunk_by(|a, b| a.line == b.line) {
+            let line = starts[0].line;
+            if let Some(before) = wrapped {
+                if line <= before.line || line > MAX_LINE {
+                    return true;
+                }
+                let between = (line - before.line - 1) as usize;
+                if before.has_count {
+                    if between > self.lines_left {
+                        return true;
+                    }
+                    self.lines_left -= between;
+                    self.rows.0.extend(before.line + 1..line);
+                    self.rows.1.resize(self.rows.0.len(), before.count);
+                }
+            }
+            if line > MAX_LINE {
+                return true;
+            }
+            if line > 0
+                && let Some(count) = count_of(starts, wrapped)
+            {
+                self.rows.0.push(line);
+                self.rows.1.push(count);
+            }
+            wrapped = starts.last().copied();
+        }
+        false
+    }
+}
+
+/// The count of a line on which segments start; `None` when it has no code. `wrapped` goes on from
+/// the line before.
+fn count_of(starts: &[Segment], wrapped: Option<Segment>) -> Option<u64> {
+    let skipped_starts = starts[0].is_entry && !starts[0].has_count;
+    let goes_on = wrapped.is_some_and(|wrapped| wrapped.has_count) && !skipped_starts;
+    let has_entry = starts.iter().any(|start| start.is_entry && start.has_count);
+    if !goes_on && !has_entry {
+        return None;
+    }
+    let started = starts.iter().filter(|start| start.starts_region());
+    let counts = wrapped.iter().chain(started).map(|segment| segment.count);
+    Some(counts.max().unwrap_or(0))
+}
+
+/// The arms of the conditions on one line, and the names of those that were missed.
+fn arms(conditions: &[Condition], missed: &mut Vec<ArmId>) -> Coverage {
+    missed.clear();
+    for (block, condition) in conditions.iter().enumerate() {
+        for (arm, _) in condition.taken.iter().enumerate().filter(|arm| !arm.1) {
+            missed.push(ArmId::pair(block as u32, arm as u32));
+        }
+    }
+    missed.sort_unstable();
+    let total = 2 * conditions.len() as u32;
+    Coverage::Arms {
+        taken: total - missed.len() as u32,
+        total,
+    }
+}
+
+/// Reads `[line, column, count, has_count, is_region_entry, is_gap_region]`; the last may be absent.
+fn segment(cursor: &mut Cursor<'_>, segments: &mut Vec<Segment>) -> Step<()> {
+    let mut cells = [0; 6];
+    if numbers(cursor, &mut cells)? >= 5 {
+        segments.push(Segment {
+            line: narrow(cells[0]),
+            count: cells[2],
+            has_count: cells[3] != 0,
+            is_entry: cells[4] != 0,
+            is_gap: cells[5] != 0,
+        });
+    }
+    Ok(())
+}
+
+/// Reads `[line, column, end line, end column, count, count of false, ...]`.
+fn condition(cursor: &mut Cursor<'_>, conditions: &mut Vec<Condition>) -> Step<()> {
+    let mut cells = [0; 6];
+    if numbers(cursor, &mut cells)? >= 6 {
+        let [line, column, end_line, end_column, on_true, on_false] = cells;
+        conditions.push(Condition {
+            place: [line, column, end_line, end_column].map(narrow),
+            taken: [on_true > 0, on_false > 0],
+        });
+    }
+    Ok(())
+}
+
+/// Reads an array of counts and truths to `cells`, as many as there are; gives how many it had.
+fn numbers(cursor: &mut Cursor<'_>, cells: &mut [u64]) -> Step<usize> {
+    if cursor.peek()? != b'[' {
+        return cursor.skip().map(|()| 0);
+    }
+    let mut count = 0;
+    cursor.array(|cursor| {
+        let number = match cursor.natural() {
+            Some(number) => number,
+            None if cursor.take(b"true") => 1,
+            None if cursor.take(b"false") => 0,
+            None => odd_number(cursor)?,
+        };
+        if let Some(cell) = cells.get_mut(count) {
+            *cell = number;
+        }
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// A value that is no plain number: the nearest count.
+fn odd_number(cursor: &mut Cursor<'_>) -> Step<u64> {
+    match cursor.value()? {
+        Value::Number(number) => {
+            let number = std::str::from_utf8(number).ok().and_then(|number| number.parse::<f64>().ok());
+            Ok(number.unwrap_or(0.0) as u64)
+        }
+        Value::Array | Value::Object => cursor.skip().map(|()| 0),
+        _ => Ok(0),
+    }
+}
+
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -52,7 +52,14 @@ use crate::paths::FilePaths;
 use crate::report_fixes::Ignored;
 use crate::settings::Parsers;
 
-pub(crate) use coverage_py::Attempt;
+/// What became of a document that was read before its format was known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// It is of the format, and was read.
+    Read,
+    /// It may be of another format, or broken; nothing was added.
+    OtherFormat,
+}
 
 /// The greatest line number that is kept.
 pub const MAX_LINE: u32 = 10_000_000;
@@ -249,7 +256,16 @@ pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -
     }
 }
 
-/// Tries to read a file that starts like coverage.py's JSON.
-pub(crate) fn attempt_coverage_py(content: &[u8], context: &mut Context<'_>) -> Result<Attempt> {
-    coverage_py::attempt(content, context)
+/// Tries to read a file that may be of a format; see [`guess`](crate::detect::guess).
+pub(crate) fn attempt(
+    format: Format,
+    content: &[u8],
+    context: &mut Context<'_>,
+) -> Result<Attempt> {
+    match format {
+        Format::CoveragePy => coverage_py::attempt(content, context),
+        Format::LlvmExport => llvm_export::attempt(content, context),
+        Format::Node => istanbul::attempt(content, context),
+        _ => Ok(Attempt::OtherFormat),
+    }
 }

@@ -1,0 +1,547 @@
+//! The maps of one file: where its statements, branches and functions are, and how often they ran.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use engine::model::Coverage;
+
+use crate::formats::MAX_LINE;
+use crate::formats::lines::coverage;
+use crate::json::{Cursor, Step, Value};
+use crate::number::integer;
+
+/// A column that the report leaves open.
+pub(super) const OPEN: u32 = u32::MAX;
+
+/// A part of the source. Line 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Span {
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) end_line: u32,
+    pub(super) end_column: u32,
+}
+
+/// A statement, branch or function.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Node {
+    /// Its `loc`, else what its `start` and `end` say, else from its first location to its last.
+    pub(super) span: Span,
+    pub(super) skip: bool,
+    pub(super) has_loc: bool,
+    pub(super) is_if: bool,
+    /// Where its locations are among those of its map.
+    locations: Option<(u32, u32)>,
+}
+
+impl Node {
+    pub(super) fn line(&self) -> u32 {
+        self.span.line
+    }
+}
+
+/// Nodes of one map.
+#[derive(Default)]
+pub(super) struct Nodes<'a> {
+    pub(super) ids: Ids<'a>,
+    pub(super) nodes: Vec<Node>,
+    locations: Vec<Span>,
+}
+
+impl Nodes<'_> {
+    /// The locations of a branch; `None` when it has no list of them.
+    pub(super) fn arms(&self, node: &Node) -> Option<&[Span]> {
+        let (start, end) = node.locations?;
+        self.locations.get(start as usize..end as usize)
+    }
+}
+
+/// Counts of one map: one for each key, or a list.
+#[derive(Default)]
+pub(super) struct Counts<'a> {
+    pub(super) ids: Ids<'a>,
+    pub(super) all: Vec<Coverage>,
+    lists: Vec<(u32, u32)>,
+}
+
+impl Counts<'_> {
+    /// The list of a slot.
+    pub(super) fn of(&self, slot: usize) -> &[Coverage] {
+        let (start, end) = self.lists[slot];
+        &self.all[start as usize..end as usize]
+    }
+}
+
+/// What one file has.
+#[derive(Default)]
+pub(super) struct Maps<'a> {
+    pub(super) statements: Nodes<'a>,
+    pub(super) branches: Nodes<'a>,
+    pub(super) functions: Nodes<'a>,
+    pub(super) s: Counts<'a>,
+    pub(super) b: Counts<'a>,
+    pub(super) f: Counts<'a>,
+    pub(super) has_functions: bool,
+    /// The object in place of which this one stands.
+    pub(super) data: Option<&'a [u8]>,
+    /// Values of jscoverage.
+    pub(super) line_data: Option<&'a [u8]>,
+    pub(super) branch_data: Option<&'a [u8]>,
+    /// Hits by line.
+    pub(super) lines_covered: Option<&'a [u8]>,
+    /// What is wrong with the maps.
+    pub(super) fault: Option<String>,
+    /// Whether something beyond [`MAX_LINE`] was left out.
+    pub(super) cut: bool,
+}
+
+impl<'a> Maps<'a> {
+    /// Reads the object at the cursor.
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Step<Maps<'a>> {
+        let mut maps = Maps::default();
+        let mut reader = Reader::default();
+        cursor.object(|cursor, key| {
+            match &*key {
+                "statementMap" => maps.statements = reader.nodes(cursor)?,
+                "branchMap" => maps.branches = reader.nodes(cursor)?,
+                "fnMap" => {
+                    maps.functions = reader.nodes(cursor)?;
+                    maps.has_functions = true;
+                }
+                "s" => maps.s = reader.counts(cursor)?,
+                "b" => maps.b = reader.lists(cursor)?,
+                "f" => maps.f = reader.counts(cursor)?,
+                "data" => maps.data = truthy(cursor)?,
+                "lineData" => maps.line_data = truthy(cursor)?,
+                "branchData" => maps.branch_data = truthy(cursor)?,
+                "linesCovered" => maps.lines_covered = truthy(cursor)?,
+                _ => cursor.skip()?,
+            }
+            Ok(())
+        })?;
+        maps.data = maps.data.filter(|data| data.starts_with(b"{"));
+        maps.fault = reader.fault;
+        maps.cut = reader.cut;
+        Ok(maps)
+    }
+}
+
+/// Skips a value and gives it, unless it is empty, 0, `false` or `null`.
+fn truthy<'a>(cursor: &mut Cursor<'a>) -> Step<Option<&'a [u8]>> {
+    let raw = cursor.raw()?;
+    let is_empty = match raw {
+        [b'{' | b'[', rest @ ..] => rest.trim_ascii().len() == 1,
+        raw => matches!(raw, b"null" | b"false" | b"0" | b"\"\""),
+    };
+    Ok((!is_empty).then_some(raw))
+}
+
+/// The keys of a map, each with the slot of its value. Keys that count up from the first, as those
+/// of Istanbul do, cost nothing.
+#[derive(Default)]
+pub(super) struct Ids<'a> {
+    first: u64,
+    count: usize,
+    /// The slots, once a key did not count up.
+    slots: Option<HashMap<Cow<'a, str>, usize>>,
+}
+
+impl<'a> Ids<'a> {
+    /// Takes a key that counts up, if that is what stands here, with its colon.
+    #[inline]
+    fn take_next(&mut self, cursor: &mut Cursor<'a>) -> bool {
+        if self.slots.is_some() {
+            return false;
+        }
+        let before = cursor.clone();
+        if cursor.take(b"\"")
+            && let Some(id) = cursor.natural()
+            && cursor.take(b"\":")
+        {
+            if self.count == 0 {
+                self.first = id;
+            }
+            if self.first.wrapping_add(self.count as u64) == id {
+                self.count += 1;
+                return true;
+            }
+        }
+        *cursor = before;
+        false
+    }
+
+    /// The slot of any key: a new one, or that which the key has already.
+    fn insert(&mut self, key: Cow<'a, str>) -> usize {
+        let (first, count) = (self.first, self.count);
+        let slots = self.slots.get_or_insert_with(|| {
+            let keys = (0..count).map(|slot| (Cow::Owned((first + slot as u64).to_string()), slot));
+            keys.collect()
+        });
+        let slot = *slots.entry(key).or_insert(count);
+        self.count += usize::from(slot == count);
+        slot
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        match &self.slots {
+            Some(slots) => slots.get(key).copied(),
+            None => {
+                let id: u64 = key.parse().ok()?;
+                let slot = usize::try_from(id.checked_sub(self.first)?).ok()?;
+                (slot < self.count && id.to_string() == key).then_some(slot)
+            }
+        }
+    }
+}
+
+/// Where the values of one map's keys are in another.
+pub(super) enum Pairs {
+    /// In the same slots, of which the other has so many.
+    Same(usize),
+    Found(Vec<Option<usize>>),
+}
+
+impl Pairs {
+    pub(super) fn new(keys: &Ids<'_>, other: &Ids<'_>) -> Pairs {
+        if keys.slots.is_none() && other.slots.is_none() && keys.first == other.first {
+            return Pairs::Same(other.count);
+        }
+        let mut found = vec![None; keys.count];
+        match &keys.slots {
+            Some(slots) => {
+                for (key, &slot) in slots {
+                    found[slot] = other.find(key);
+                }
+            }
+            None => {
+                for (slot, found) in found.iter_mut().enumerate() {
+                    *found = other.find(&(keys.first + slot as u64).to_string());
+                }
+            }
+        }
+        Pairs::Found(found)
+    }
+
+    #[inline]
+    pub(super) fn find(&self, slot: usize) -> Option<usize> {
+        match self {
+            Pairs::Same(count) => (slot < *count).then_some(slot),
+            Pairs::Found(found) => found[slot],
+        }
+    }
+}
+
+/// Reads maps and remembers what is wrong with them.
+#[derive(Default)]
+struct Reader {
+    fault: Option<String>,
+    cut: bool,
+}
+
+impl Reader {
+    fn fault(&mut self, what: &str) {
+        self.fault.get_or_insert_with(|| what.to_owned());
+    }
+
+    /// Whether an object stands at the cursor; anything else is skipped, and wrong unless it is null.
+    fn opens(&mut self, cursor: &mut Cursor<'_>, what: &str) -> Step<bool> {
+        if cursor.peek()? == b'{' {
+            return cursor.expect(b'{').map(|()| true);
+        }
+        if cursor.raw()? != b"null" {
+            self.fault(what);
+        }
+        Ok(false)
+    }
+
+    fn nodes<'a>(&mut self, cursor: &mut Cursor<'a>) -> Step<Nodes<'a>> {
+        let mut map = Nodes::default();
+        if !self.opens(cursor, "a map is no object")? {
+            return Ok(map);
+        }
+        let mut first = true;
+        while let Some(slot) = next_slot(cursor, &mut map.ids, &mut first)? {
+            let node = match plain_span(cursor) {
+                Some(span) => Node {
+                    span,
+                    ..Node::default()
+                },
+                None => self.node(cursor, &mut map.locations)?,
+            };
+            put(&mut map.nodes, slot, node);
+        }
+        Ok(map)
+    }
+
+    /// A map of counts.
+    fn counts<'a>(&mut self, cursor: &mut Cursor<'a>) -> Step<Counts<'a>> {
+        let mut counts = Counts::default();
+        if !self.opens(cursor, "counts are no object")? {
+            return Ok(counts);
+        }
+        let mut first = true;
+        while let Some(slot) = next_slot(cursor, &mut counts.ids, &mut first)? {
+            put(&mut counts.all, slot, self.count(cursor)?);
+        }
+        Ok(counts)
+    }
+
+    /// A map of lists of counts.
+    fn lists<'a>(&mut self, cursor: &mut Cursor<'a>) -> Step<Counts<'a>> {
+        let mut counts = Counts::default();
+        if !self.opens(cursor, "counts are no object")? {
+            return Ok(counts);
+        }
+        let mut first = true;
+        while let Some(slot) = next_slot(cursor, &mut counts.ids, &mut first)? {
+            let start = counts.all.len() as u32;
+            if cursor.peek()? == b'[' {
+                cursor.array(|cursor| {
+                    cursor.peek()?;
+                    counts.all.push(self.count(cursor)?);
+                    Ok(())
+                })?;
+            } else {
+                self.fault("counts of a branch are no list");
+                cursor.skip()?;
+            }
+            put(&mut counts.lists, slot, (start, counts.all.len() as u32));
+        }
+        Ok(counts)
+    }
+
+    #[inline]
+    fn count(&mut self, cursor: &mut Cursor<'_>) -> Step<Coverage> {
+        if let Some(hits) = cursor.natural() {
+            return Ok(Coverage::Hits(hits));
+        }
+        let value = cursor.value()?;
+        if matches!(value, Value::Array | Value::Object) {
+            cursor.skip()?;
+        }
+        Ok(coverage(&value).unwrap_or_else(|| {
+            self.fault("a count is none");
+            Coverage::Null
+        }))
+    }
+
+    fn node(&mut self, cursor: &mut Cursor<'_>, locations: &mut Vec<Span>) -> Step<Node> {
+        let mut node = Node::default();
+        if !self.opens(cursor, "a node is no object")? {
+            return Ok(node);
+        }
+        let (mut own, mut loc) = (Span::default(), None);
+        let mut first = true;
+        while let Some(key) = cursor.key(&mut first)? {
+            cursor.peek()?;
+            match &*key {
+                "loc" => loc = Some(self.span(cursor)?),
+                "start" => (own.line, own.column) = self.point(cursor)?,
+                "end" => (own.end_line, own.end_column) = self.point(cursor)?,
+                "locations" if cursor.peek()? == b'[' => {
+                    let start = locations.len() as u32;
+                    cursor.array(|cursor| {
+                        locations.push(self.span(cursor)?);
+                        Ok(())
+                    })?;
+                    node.locations = Some((start, locations.len() as u32));
+                }
+                "type" => node.is_if = cursor.raw()? == br#""if""#,
+                "skip" => node.skip = cursor.raw()? == b"true",
+                "decl" if plain_span(cursor).is_some() => {}
+                _ => cursor.skip()?,
+            }
+        }
+        node.has_loc = loc.is_some();
+        node.span = match (loc, node.locations) {
+            (Some(loc), _) => loc,
+            (None, Some((start, end))) if own == Span::default() && start < end => {
+                let last = locations[end as usize - 1];
+                Span {
+                    end_line: last.end_line,
+                    end_column: last.end_column,
+                    ..locations[start as usize]
+                }
+            }
+            _ => own,
+        };
+        Ok(node)
+    }
+
+    /// A location: an object with `start` and `end`.
+    #[inline]
+    fn span(&mut self, cursor: &mut Cursor<'_>) -> Step<Span> {
+        match plain_span(cursor) {
+            Some(span) => Ok(span),
+            None => self.any_span(cursor),
+        }
+    }
+
+    fn any_span(&mut self, cursor: &mut Cursor<'_>) -> Step<Span> {
+        let (mut span, mut skip) = (Span::default(), false);
+        if !self.opens(cursor, "a location is no object")? {
+            return Ok(span);
+        }
+        let mut first = true;
+        while let Some(key) = cursor.key(&mut first)? {
+            match &*key {
+                "start" => (span.line, span.column) = self.point(cursor)?,
+                "end" => (span.end_line, span.end_column) = self.point(cursor)?,
+                "skip" => skip = cursor.raw()? == b"true",
+                _ => cursor.skip()?,
+            }
+        }
+        Ok(if skip { Span::default() } else { span })
+    }
+
+    /// A line and a column.
+    fn point(&mut self, cursor: &mut Cursor<'_>) -> Step<(u32, u32)> {
+        let (mut line, mut column) = (0, OPEN);
+        if !self.opens(cursor, "a place is no object")? {
+            return Ok((line, column));
+        }
+        let mut first = true;
+        while let Some(key) = cursor.key(&mut first)? {
+            match &*key {
+                "line" => line = self.line(cursor)?,
+                "column" => column = integer_at(cursor)?.map_or(OPEN, column_of),
+                _ => cursor.skip()?,
+            }
+        }
+        Ok((line, column))
+    }
+
+    /// A line; 0 when there is none.
+    fn line(&mut self, cursor: &mut Cursor<'_>) -> Step<u32> {
+        let is_none = truthy(&mut cursor.clone())?.is_none();
+        let line = integer_at(cursor)?;
+        match line {
+            _ if is_none => return Ok(0),
+            Some(line) if line > i64::from(MAX_LINE) => self.cut = true,
+            Some(line) if line > 0 => return Ok(line as u32),
+            _ => self.fault("a line is no integer above 0"),
+        }
+        Ok(0)
+    }
+}
+
+/// The slot for the next key of the map that is open, before whose value the cursor stands then;
+/// `None` at the map's end.
+#[inline]
+fn next_slot<'a>(
+    cursor: &mut Cursor<'a>,
+    ids: &mut Ids<'a>,
+    first: &mut bool,
+) -> Step<Option<usize>> {
+    if cursor.peek()? == b'}' {
+        return cursor.expect(b'}').map(|()| None);
+    }
+    if !std::mem::take(first) {
+        cursor.expect(b',')?;
+        cursor.peek()?;
+    }
+    let slot = if ids.take_next(cursor) {
+        ids.count - 1
+    } else {
+        let key = cursor.string()?;
+        cursor.expect(b':')?;
+        ids.insert(key)
+    };
+    cursor.peek()?;
+    Ok(Some(slot))
+}
+
+/// Puts a value to a slot, which is at most one behind the last.
+#[inline]
+fn put<T>(all: &mut Vec<T>, slot: usize, value: T) {
+    match all.get_mut(slot) {
+        Some(old) => *old = value,
+        None => all.push(value),
+    }
+}
+
+/// The integer at the cursor; `None` for any other value, which is skipped.
+fn integer_at(cursor: &mut Cursor<'_>) -> Step<Option<i64>> {
+    match cursor.value()? {
+        Value::Number(number) => Ok(integer(number)),
+        Value::Array | Value::Object => cursor.skip().map(|()| None),
+        _ => Ok(None),
+    }
+}
+
+fn column_of(column: i64) -> u32 {
+    column.clamp(0, i64::from(OPEN) - 1) as u32
+}
+
+/// How a tool writes a location.
+trait Style {
+    const OPEN: &'static [u8];
+    const COLUMN: &'static [u8];
+    const END: &'static [u8];
+}
+
+/// Without blanks, as JavaScript does.
+struct Compact;
+/// With blanks behind commas and colons, as Python does.
+struct Spaced;
+
+impl Style for Compact {
+    const OPEN: &'static [u8] = br#"{"start":{"line":"#;
+    const COLUMN: &'static [u8] = br#","column":"#;
+    const END: &'static [u8] = br#"},"end":{"line":"#;
+}
+
+impl Style for Spaced {
+    const OPEN: &'static [u8] = br#"{"start": {"line": "#;
+    const COLUMN: &'static [u8] = br#", "column": "#;
+    const END: &'static [u8] = br#"}, "end": {"line": "#;
+}
+
+/// A location of the usual form, if that is what stands at the cursor.
+#[inline]
+fn plain_span(cursor: &mut Cursor<'_>) -> Option<Span> {
+    let before = cursor.clone();
+    let mut span = span_of::<Compact>(cursor);
+    if span.is_none() {
+        *cursor = before.clone();
+        span = span_of::<Spaced>(cursor);
+    }
+    if span.is_none() {
+        *cursor = before;
+    }
+    span
+}
+
+#[inline(always)]
+fn span_of<S: Style>(cursor: &mut Cursor<'_>) -> Option<Span> {
+    if !cursor.take(S::OPEN) {
+        return None;
+    }
+    let (line, column) = point_of::<S>(cursor)?;
+    if !cursor.take(S::END) {
+        return None;
+    }
+    let (end_line, end_column) = point_of::<S>(cursor)?;
+    let span = Span {
+        line,
+        column,
+        end_line,
+        end_column,
+    };
+    (line <= MAX_LINE && cursor.take(b"}}")).then_some(span)
+}
+
+#[inline(always)]
+fn point_of<S: Style>(cursor: &mut Cursor<'_>) -> Option<(u32, u32)> {
+    let clamped = |value: u64| value.min(u64::from(OPEN) - 1) as u32;
+    let line = clamped(cursor.natural()?);
+    if !cursor.take(S::COLUMN) {
+        return None;
+    }
+    let column = match cursor.natural() {
+        Some(column) => clamped(column),
+        None if cursor.take(b"null") => OPEN,
+        None => return None,
+    };
+    Some((line, column))
+}

@@ -1,0 +1,211 @@
+//! Entries of a large object, read in parallel.
+//!
+//! Where an entry starts is guessed at some places of the document, and pieces are read from there
+//! on. A piece counts only if the one before it ends where it starts, so a wrong guess costs time
+//! and nothing else: what comes of it is what would if the entries were read one after the other.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use memchr::memmem::Finder;
+use rayon::prelude::*;
+
+use super::{Cursor, Step, Stop};
+
+/// Entries are read in pieces of about so many bytes.
+const PIECE_BYTES: usize = 1 << 20;
+/// Guesses for the start of one piece.
+const MAX_GUESSES: usize = 4;
+/// The longest key that is looked for where an entry may start, in bytes.
+const MAX_KEY_BYTES: usize = 4 << 10;
+
+/// Reads the entries of the object at the cursor. `read` gets a reader of its piece, the cursor at
+/// the value and the key; it must read or skip the value. `opening` is the key, in quotes, that the
+/// values have first as a rule.
+pub(crate) fn entries<'a, R: Default, T: Send>(
+    cursor: &mut Cursor<'a>,
+    opening: &[u8],
+    read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T> + Sync,
+) -> Step<Vec<T>> {
+    cursor.expect(b'{')?;
+    if cursor.peek()? == b'}' {
+        cursor.at += 1;
+        return Ok(Vec::new());
+    }
+    let (bytes, mut at) = (cursor.bytes, cursor.at);
+    let starts = guess_starts(bytes, at, opening);
+    let limits = starts.iter().skip(1).copied().chain([bytes.len()]);
+    let pieces: Vec<_> = starts.iter().copied().zip(limits).collect();
+    let mut pieces: Vec<Piece<T>> = pieces
+        .into_par_iter()
+        .map(|(start, limit)| Piece::read(bytes, start, limit, &read))
+        .collect();
+    let mut all = Vec::new();
+    let mut next = pieces.drain(..).peekable();
+    loop {
+        while next.next_if(|piece| piece.start < at).is_some() {}
+        let limit = next.peek().map_or(bytes.len(), |piece| piece.start);
+        let piece = next
+            .next_if(|piece| piece.start == at)
+            .unwrap_or_else(|| Piece::read(bytes, at, limit, &read));
+        let (end, closes) = piece.end?;
+        all.extend(piece.entries);
+        at = end;
+        if closes {
+            cursor.at = at;
+            return Ok(all);
+        }
+    }
+}
+
+/// Of entries with the same name the last, in the place of the first.
+pub(crate) fn last_of_each<T>(entries: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
+    let mut seen = HashMap::with_capacity(entries.len());
+    let places: Vec<usize> = entries
+        .iter()
+        .map(|entry| {
+            let next = seen.len();
+            *seen.entry(name(entry)).or_insert(next)
+        })
+        .collect();
+    if seen.len() == entries.len() {
+        return entries;
+    }
+    let mut kept: Vec<T> = Vec::with_capacity(seen.len());
+    for (place, entry) in places.into_iter().zip(entries) {
+        match kept.get_mut(place) {
+            Some(before) => *before = entry,
+            None => kept.push(entry),
+        }
+    }
+    kept
+}
+
+/// Entries that follow each other.
+struct Piece<T> {
+    /// Before the first key.
+    start: usize,
+    entries: Vec<T>,
+    /// Behind the last comma, or behind the object if it ends here.
+    end: Step<(usize, bool)>,
+}
+
+impl<T> Piece<T> {
+    /// Reads from `start` up to the first entry that starts at `limit` or later.
+    fn read<'a, R: Default>(
+        bytes: &'a [u8],
+        start: usize,
+        limit: usize,
+        read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T>,
+    ) -> Piece<T> {
+        let mut reader = R::default();
+        let mut cursor = Cursor::starting_at(bytes, start);
+        let mut entries = Vec::new();
+        let end = loop {
+            let step = entry(&mut cursor, &mut reader, &read, &mut entries);
+            match step {
+                Ok(false) if cursor.at < limit => {}
+                Ok(closes) => break Ok((cursor.at, closes)),
+                Err(stop) => break Err(stop),
+            }
+        };
+        Piece {
+            start,
+            entries,
+            end,
+        }
+    }
+}
+
+/// Reads an entry and what stands behind it; tells whether that was the object's end.
+fn entry<'a, R, T>(
+    cursor: &mut Cursor<'a>,
+    reader: &mut R,
+    read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T>,
+    entries: &mut Vec<T>,
+) -> Step<bool> {
+    let start = cursor.at;
+    let key = cursor.string()?;
+    cursor.expect(b':')?;
+    entries.push(read(reader, cursor, key)?);
+    let closes = match cursor.peek()? {
+        b',' => false,
+        b'}' => true,
+        _ => return Err(Stop::Broken),
+    };
+    cursor.at += 1;
+    std::str::from_utf8(&cursor.bytes[start..cursor.at]).map_err(|_| Stop::Broken)?;
+    Ok(closes)
+}
+
+/// Where pieces may start: `first`, then places that look like starts of entries.
+fn guess_starts(bytes: &[u8], first: usize, opening: &[u8]) -> Vec<usize> {
+    let mut starts = vec![first];
+    if rayon::current_num_threads() == 1 {
+        return starts;
+    }
+    let finder = Finder::new(opening);
+    let mut from = first + PIECE_BYTES;
+    while from < bytes.len() {
+        let found = finder
+            .find_iter(&bytes[from..])
+            .take(MAX_GUESSES)
+            .find_map(|at| entry_start(bytes, from + at));
+        let Some(start) = found else { break };
+        starts.push(start);
+        from = start + PIECE_BYTES;
+    }
+    starts
+}
+
+/// The start of the entry whose value seems to have its first key at `at`.
+fn entry_start(bytes: &[u8], at: usize) -> Option<usize> {
+    let before = |end: usize, last: u8| {
+        let before = bytes[..end].trim_ascii_end();
+        (before.last() == Some(&last)).then(|| before.len() - 1)
+    };
+    let key_end = before(before(before(at, b'{')?, b':')?, b'"')?;
+    let key = &bytes[key_end.saturating_sub(MAX_KEY_BYTES)..key_end];
+    let quote = memchr::memrchr(b'"', key)?;
+    let start = key_end - key.len() + quote;
+    before(start, b',').map(|comma| comma + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(document: &str) -> Step<Vec<(String, u64)>> {
+        let mut cursor = Cursor::new(document.as_bytes());
+        let all = entries(
+            &mut cursor,
+            b"\"n\"",
+            |_: &mut (), cursor, key| {
+                let mut sum = 0;
+                cursor.object(|cursor, name| {
+                    if name != "n" {
+                        return cursor.skip();
+                    }
+                    cursor.integers(|value| sum += value).map(|_| ())
+                })?;
+                Ok((key.into_owned(), sum))
+            },
+        )?;
+        cursor.end()?;
+        Ok(all)
+    }
+
+    #[test]
+    fn large_objects_are_read_as_small_ones_are() {
+        let list = vec!["12"; 50_000].join(", ");
+        // The text within looks like an entry.
+        let entry = |i: usize| format!(r#""k{i}": {{"n": [{list}], "t": ", \"x\": {{\"n\":[9]}}"}}"#);
+        let document = format!("{{{}}}", (0..40).map(entry).collect::<Vec<_>>().join(" , "));
+        let expected: Vec<_> = (0..40).map(|i| (format!("k{i}"), 600_000)).collect();
+        assert_eq!(sums(&document).unwrap(), expected);
+        assert!(sums(&document[..document.len() - 1]).is_err());
+        assert!(sums(&document.replace(" , ", " ")).is_err());
+        assert!(sums("{\"a\":{},}").is_err());
+        assert_eq!(sums("{ }").unwrap(), []);
+    }
+}
