@@ -110,7 +110,15 @@ impl Budget {
 
 /// The body without its outer compression, which its first bytes tell.
 pub fn unwrap<'a>(body: &'a [u8], budget: &Budget) -> Result<Cow<'a, [u8]>> {
-    let what = "body";
+    unwrap_named(body, "body", budget)
+}
+
+/// Like [`unwrap`], for something that messages call `what`.
+pub(crate) fn unwrap_named<'a>(
+    body: &'a [u8],
+    what: &str,
+    budget: &Budget,
+) -> Result<Cow<'a, [u8]>> {
     if body.starts_with(GZIP) {
         return Ok(Cow::Owned(read_all(
             flate2::read::MultiGzDecoder::new(body),

@@ -488,10 +488,7 @@ fn plain_bytes(text: &[u8]) -> usize {
 /// The length of what follows a backslash.
 fn escape_bytes(rest: &[u8]) -> Option<usize> {
     match rest {
-        [
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-            ..,
-        ] => Some(1),
+        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(1),
         [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
             Some(5)
         }

@@ -1,6 +1,7 @@
 //! One upload, from its body to the evidence that it brings.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::model::{FileCoverage, Totals};
@@ -181,8 +182,13 @@ impl Reader<'_> {
     }
 
     fn read(self, file: &UploadedFile<'_>) -> Result<Read> {
-        let content = file.read(self.budget)?;
-        let content = to_utf8(&content);
+        let packed = file.read(self.budget)?;
+        // gcov packs its JSON itself.
+        let (unpacked, broken) = match envelope::unwrap_named(&packed, &file.name, self.budget) {
+            Ok(content) => (content, None),
+            Err(failure) => (Cow::Borrowed(&*packed), Some(failure)),
+        };
+        let content = to_utf8(&unpacked);
         let paths = self.fixer.for_file(&file.name);
         let mut context = Context {
             name: &file.name,
@@ -194,6 +200,9 @@ impl Reader<'_> {
             found: Found::default(),
             problems: Vec::new(),
         };
+        if let Some(failure) = broken {
+            context.problem(None, ProblemCode::Unrecognised, failure.to_string());
+        }
         let failure = read_content(&content, &mut context).err();
         note_unresolved(&mut context);
         let Context {

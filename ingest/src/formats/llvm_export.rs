@@ -322,7 +322,9 @@ fn numbers(cursor: &mut Cursor<'_>, cells: &mut [u64]) -> Step<usize> {
 fn odd_number(cursor: &mut Cursor<'_>) -> Step<u64> {
     match cursor.value()? {
         Value::Number(number) => {
-            let number = std::str::from_utf8(number).ok().and_then(|number| number.parse::<f64>().ok());
+            let number = std::str::from_utf8(number)
+                .ok()
+                .and_then(|number| number.parse::<f64>().ok());
             Ok(number.unwrap_or(0.0) as u64)
         }
         Value::Array | Value::Object => cursor.skip().map(|()| 0),

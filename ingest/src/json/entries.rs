@@ -177,20 +177,16 @@ mod tests {
 
     fn sums(document: &str) -> Step<Vec<(String, u64)>> {
         let mut cursor = Cursor::new(document.as_bytes());
-        let all = entries(
-            &mut cursor,
-            b"\"n\"",
-            |_: &mut (), cursor, key| {
-                let mut sum = 0;
-                cursor.object(|cursor, name| {
-                    if name != "n" {
-                        return cursor.skip();
-                    }
-                    cursor.integers(|value| sum += value).map(|_| ())
-                })?;
-                Ok((key.into_owned(), sum))
-            },
-        )?;
+        let all = entries(&mut cursor, b"\"n\"", |_: &mut (), cursor, key| {
+            let mut sum = 0;
+            cursor.object(|cursor, name| {
+                if name != "n" {
+                    return cursor.skip();
+                }
+                cursor.integers(|value| sum += value).map(|_| ())
+            })?;
+            Ok((key.into_owned(), sum))
+        })?;
         cursor.end()?;
         Ok(all)
     }
@@ -199,7 +195,8 @@ mod tests {
     fn large_objects_are_read_as_small_ones_are() {
         let list = vec!["12"; 50_000].join(", ");
         // The text within looks like an entry.
-        let entry = |i: usize| format!(r#""k{i}": {{"n": [{list}], "t": ", \"x\": {{\"n\":[9]}}"}}"#);
+        let entry =
+            |i: usize| format!(r#""k{i}": {{"n": [{list}], "t": ", \"x\": {{\"n\":[9]}}"}}"#);
         let document = format!("{{{}}}", (0..40).map(entry).collect::<Vec<_>>().join(" , "));
         let expected: Vec<_> = (0..40).map(|i| (format!("k{i}"), 600_000)).collect();
         assert_eq!(sums(&document).unwrap(), expected);

@@ -115,7 +115,10 @@ impl Conditions {
         }
         cursor.object(|cursor, key| {
             // Lines are looked up as texts.
-            let line = key.parse().ok().filter(|line: &u32| line.to_string() == key);
+            let line = key
+                .parse()
+                .ok()
+                .filter(|line: &u32| line.to_string() == key);
             match line {
                 Some(line) if cursor.peek()? == b'[' => conditions.line(cursor, line),
                 _ => cursor.skip(),

@@ -93,20 +93,24 @@ struct File {
 
 fn read(content: &[u8], mode: Mode) -> Step<Vec<Entry<'_>>> {
     let mut cursor = Cursor::new(content);
-    let entries = json::entries(&mut cursor, br#""path""#, |reader: &mut Reader, cursor, name| {
-        let is_object = cursor.peek()? == b'{';
-        let file = if is_object {
-            reader.file(cursor, &name, mode)?
-        } else {
-            cursor.skip()?;
-            Err(Failure::fails(format!("istanbul: {name} is no object")))
-        };
-        Ok(Entry {
-            name,
-            file,
-            is_object,
-        })
-    })?;
+    let entries = json::entries(
+        &mut cursor,
+        br#""path""#,
+        |reader: &mut Reader, cursor, name| {
+            let is_object = cursor.peek()? == b'{';
+            let file = if is_object {
+                reader.file(cursor, &name, mode)?
+            } else {
+                cursor.skip()?;
+                Err(Failure::fails(format!("istanbul: {name} is no object")))
+            };
+            Ok(Entry {
+                name,
+                file,
+                is_object,
+            })
+        },
+    )?;
     cursor.end()?;
     Ok(json::last_of_each(entries, |entry| &entry.name))
 }
@@ -138,9 +142,9 @@ fn add(name: &str, file: Result<File>, context: &mut Context<'_>) -> Result<()> 
 fn find_path(name: &str, context: &Context<'_>) -> Result<Option<String>> {
     let known = |path: Option<String>| path.filter(|path| !path.is_empty());
     match known(context.paths.fix(name)?) {
-        None if name.contains("lib/") => Ok(known(
-            context.paths.fix(&name.replacen("lib/", "src/", 1))?,
-        )),
+        None if name.contains("lib/") => {
+            Ok(known(context.paths.fix(&name.replacen("lib/", "src/", 1))?))
+        }
         path => Ok(path),
     }
 }

@@ -61,8 +61,7 @@ impl Reader<'_, '_> {
         for (line, mut group) in groups {
             let (coverage, missed) = arms_of(group.parts.iter().map(|part| part.coverage));
             if group.parts.len() < 2 {
-                self.file
-                    .append(line, Kind::Branch, group.hits, None, None);
+                self.file.append(line, Kind::Branch, group.hits, None, None);
                 group.parts.clear();
             } else {
                 self.file
@@ -113,16 +112,14 @@ impl Reader<'_, '_> {
             let (coverage, missed) = arms_of(self.maps.b.of(slot).iter().copied());
             let (line, missed) = (node.line(), missed.as_deref());
             let Some(parts) = self.known.get_mut(&line) else {
-                self.file
-                    .append(line, Kind::Branch, coverage, missed, None);
+                self.file.append(line, Kind::Branch, coverage, missed, None);
                 self.known.insert(line, Vec::new());
                 continue;
             };
             if let Some(condition) = self.set_aside.remove(&line) {
                 parts.insert(0, within_if(condition, parts.first()));
             }
-            self.file
-                .assign(line, Kind::Branch, coverage, missed, None);
+            self.file.assign(line, Kind::Branch, coverage, missed, None);
             parts.iter().for_each(|part| self.file.part(*part));
         }
         Ok(())
@@ -133,8 +130,13 @@ impl Reader<'_, '_> {
         let counts = Pairs::new(&functions.ids, &self.maps.f.ids);
         for (slot, node) in functions.nodes.iter().enumerate().filter(usable) {
             let count = counts.find(slot).ok_or("a function has no count")?;
-            self.file
-                .append(node.line(), Kind::Method, self.maps.f.all[count], None, None);
+            self.file.append(
+                node.line(),
+                Kind::Method,
+                self.maps.f.all[count],
+                None,
+                None,
+            );
         }
         Ok(())
     }
