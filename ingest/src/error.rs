@@ -56,6 +56,8 @@ pub enum ProblemCode {
     Unrecognised,
     /// The file is a report, but none of its lines count.
     NoLines,
+    /// The report only has lines that ran.
+    MissesUnknown,
     /// A line number beyond the limit was left out.
     LineTooLarge,
     /// A count that does not fit 64 bits was lowered to the greatest that does.
@@ -71,6 +73,7 @@ impl ProblemCode {
             ProblemCode::EmptyFile => "empty_file",
             ProblemCode::Unrecognised => "unrecognised",
             ProblemCode::NoLines => "no_lines",
+            ProblemCode::MissesUnknown => "misses_unknown",
             ProblemCode::LineTooLarge => "line_too_large",
             ProblemCode::CountTooLarge => "count_too_large",
             ProblemCode::PathsUnresolved => "paths_unresolved",

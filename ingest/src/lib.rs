@@ -14,6 +14,7 @@ mod process;
 pub mod report_fixes;
 pub mod settings;
 pub mod shown;
+mod sqlite;
 mod xml;
 
 pub use age::AgeLimit;

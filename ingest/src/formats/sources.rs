@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use engine::model::{Coverage, FileBuilder, Kind};
+use engine::model::{Coverage, FileBuilder, Kind, Part};
 
 use super::Context;
 use crate::error::{Failure, ProblemCode, Result};
@@ -46,6 +46,13 @@ impl<'c> Source<'c> {
             (Kind::Line, Coverage::Hits(hits)) => self.hits(line, hits),
             _ if self.keeps(line) => self.lines.append(line, kind, coverage, None, None),
             _ => {}
+        }
+    }
+
+    /// Adds what is known of columns of a line.
+    pub(super) fn part(&mut self, part: Part) {
+        if self.keeps(part.line) {
+            self.lines.part(part);
         }
     }
 
