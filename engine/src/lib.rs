@@ -5,6 +5,7 @@
 
 pub mod blob;
 pub mod cache;
+pub mod carryforward;
 pub mod clock;
 pub mod codecov_yml;
 pub mod compare;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::carryforward::FlagPaths;
 use regex::Regex;
 use serde_yaml::Value;
 
@@ -84,6 +85,8 @@ pub struct FlagRules {
     pub joined: Option<bool>,
     /// Whether the flag's last uploads stand in for missing ones.
     pub carryforward: Option<bool>,
+    /// Whether anything at all is said, also what reading a report does not need.
+    pub is_stated: bool,
 }
 
 /// `flag_management`: rules for every flag, overlaid by those of single ones.
@@ -109,6 +112,8 @@ pub struct Fix {
 pub struct Pattern {
     /// Whether it was written with a leading `!`.
     pub negated: bool,
+    /// As it was written, without that.
+    pub written: String,
     /// The normalised regular expression, as text.
     pub text: String,
     regex: Option<Regex>,
@@ -128,6 +133,7 @@ impl Pattern {
         let regex = anchored(&text).or_else(|| anchored(&regex::escape(bare)));
         Pattern {
             negated,
+            written: bare.to_owned(),
             text,
             regex,
         }
@@ -143,6 +149,12 @@ impl Pattern {
     /// Whether the pattern is `.*`, which has a meaning of its own.
     pub fn is_everything(&self) -> bool {
         self.text == ".*"
+    }
+
+    /// The normalised text with its sign.
+    fn signed(&self) -> String {
+        let sign = if self.negated { "!" } else { "" };
+        format!("{sign}{}", self.text)
     }
 
     /// The same pattern with the other sign.
@@ -298,16 +310,51 @@ impl Settings {
         if let Some(rules) = self.flags.get(flag) {
             return rules.clone();
         }
-        let Some(management) = &self.flag_management else {
-            return FlagRules::default();
+        match &self.flag_management {
+            Some(management) => management.rules(flag),
+            None => FlagRules::default(),
+        }
+    }
+
+    /// Whether the flag's last uploads stand in for missing ones: a `flags` entry that says anything
+    /// decides alone.
+    pub fn carries_forward(&self, flag: &str) -> bool {
+        self.stated_rules(flag)
+            .and_then(|rules| rules.carryforward)
+            .unwrap_or(false)
+    }
+
+    /// The paths that are carried forward with the flag, as patterns with their signs.
+    pub fn carried_paths(&self, flag: &str) -> FlagPaths<String> {
+        let Some(rules) = self.stated_rules(flag) else {
+            return FlagPaths::Unknown;
         };
-        let default = management.default_rules.clone();
-        let own = management.individual.get(flag).cloned().unwrap_or_default();
+        match rules.paths {
+            None => FlagPaths::All,
+            Some(paths) => FlagPaths::Only(paths.iter().map(Pattern::signed).collect()),
+        }
+    }
+
+    /// Like [`Settings::flag_rules`], passing over `flags` entries that say nothing.
+    fn stated_rules(&self, flag: &str) -> Option<FlagRules> {
+        match self.flags.get(flag).filter(|rules| rules.is_stated) {
+            Some(rules) => Some(rules.clone()),
+            None => Some(self.flag_management.as_ref()?.rules(flag)),
+        }
+    }
+}
+
+impl FlagManagement {
+    /// What counts for `flag`.
+    fn rules(&self, flag: &str) -> FlagRules {
+        let default = self.default_rules.clone();
+        let own = self.individual.get(flag).cloned().unwrap_or_default();
         FlagRules {
             paths: own.paths.or(default.paths),
             ignore: own.ignore.or(default.ignore),
             joined: own.joined.or(default.joined),
             carryforward: own.carryforward.or(default.carryforward),
+            is_stated: true,
         }
     }
 }
@@ -319,6 +366,7 @@ impl FlagRules {
             ignore: patterns(key(value, "ignore")),
             joined: key(value, "joined").as_bool(),
             carryforward: key(value, "carryforward").as_bool(),
+            is_stated: truthy(value),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Coverage {
 
     /// What two reports of the same session make of a line, of which `missed` are the arms that
     /// neither took, if known. Depends on the order only where arms in all differ: the first wins.
-    pub(super) fn merge(self, other: Coverage, missed: Option<&[ArmId]>) -> Coverage {
+    pub(crate) fn merge(self, other: Coverage, missed: Option<&[ArmId]>) -> Coverage {
         use Coverage::{Arms, Hits, Ignored, Null, Partial};
         match (self, other) {
             (Null, x) | (x, Null) => x,
