@@ -3,7 +3,7 @@
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::handlers::{branches, commits, journal, reports, repos};
+use crate::handlers::{branches, commits, journal, paths, reports, repos};
 
 /// The whole description.
 pub fn document() -> utoipa::openapi::OpenApi {
@@ -27,6 +27,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         commits::list_commits,
         commits::get_commit,
         commits::list_uploads,
+        paths::get_paths,
         journal::list_steps,
         reports::get_totals,
         reports::get_report,

@@ -562,6 +562,8 @@ async fn journal_and_settings(conn: &mut Conn, repo: RepoId) -> Result<()> {
         duration_us: 12,
     };
     journal::insert_step(conn, &step).await?;
+    let none = journal::find_step(conn, UploadId(1), "received").await?;
+    assert_eq!(none, None, "the step is no upload's");
     assert_eq!(
         journal::list_steps(conn, repo, "c", Page::first(9)).await?,
         (vec![step], 1)

@@ -663,6 +663,7 @@ impl Read {
             "reports": reports.collect::<Vec<_>>(),
             "problems": problems.collect::<Vec<_>>(),
             "problems_in_all": self.outcome.problems.len(),
+            "paths": self.outcome.paths,
         })
     }
 }

@@ -3,27 +3,52 @@
 //! A lookup never changes a later one, so files may be read in any order and at once.
 
 mod clean;
+mod doctor;
 mod known;
 mod tree;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use regex::Regex;
 
 use crate::error::{Failure, Result};
-use crate::settings::{Pattern, Settings, anchored};
+use crate::settings::{Fix, Pattern, Settings, anchored};
 use clean::normalise;
 use tree::Tree;
+
+pub(crate) use doctor::diagnose;
+pub use doctor::{Diagnosis, Example, Group, Rule};
 
 /// Fixes the paths of one upload; shared by all its files.
 pub struct PathFixer {
     /// The repository's files; `None` when unknown.
-    tree: Option<Tree>,
+    tree: Option<Arc<Tree>>,
     keeps_paths: bool,
     fixes: Option<CustomFixes>,
-    filter: PathFilter,
+    filter: Arc<PathFilter>,
+}
+
+/// What becomes of a path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// It counts as this file; an empty text for what is known to be no source.
+    Found(String),
+    /// No file of the repository fits, or several do.
+    Unmatched,
+    /// It is this file, which the settings leave out.
+    LeftOut(String),
+}
+
+impl Fate {
+    fn found(&self) -> Option<&str> {
+        match self {
+            Fate::Found(path) => Some(path),
+            Fate::Unmatched | Fate::LeftOut(_) => None,
+        }
+    }
 }
 
 impl PathFixer {
@@ -36,28 +61,37 @@ impl PathFixer {
     ) -> PathFixer {
         let tree = Tree::new(network);
         PathFixer {
-            tree: (!tree.is_empty()).then_some(tree),
+            tree: (!tree.is_empty()).then(|| Arc::new(tree)),
             keeps_paths: settings.keeps_paths,
-            fixes: CustomFixes::new(settings),
-            filter: PathFilter::new(settings, flags),
+            fixes: CustomFixes::new(&settings.fixes),
+            filter: Arc::new(PathFilter::new(settings, flags)),
+        }
+    }
+
+    /// The same fixer with other `fixes`.
+    fn with_fixes(&self, fixes: &[Fix]) -> PathFixer {
+        PathFixer {
+            tree: self.tree.clone(),
+            keeps_paths: self.keeps_paths,
+            fixes: CustomFixes::new(fixes),
+            filter: self.filter.clone(),
         }
     }
 
     /// The path in the repository; `None` when there is none or it is left out, and an empty text
     /// for files that are known to be no sources. Fails for a path of dots and slashes alone.
     pub fn fix(&self, path: &str) -> Result<Option<String>> {
-        if path.is_empty() {
-            return Ok(None);
-        }
-        let slashed = path.replace('\\', "/");
-        let bare = slashed.trim_start_matches(['.', '/']);
-        if bare.is_empty() {
-            return Err(Failure::fails(format!("path {path:?} names no file")));
-        }
-        let mut fixed = normalise(bare);
-        if fixed == "." || fixed == ".." || fixed.ends_with("/..") {
-            return Ok(None); // a folder
-        }
+        Ok(match self.trace(path)? {
+            Fate::Found(path) => Some(path),
+            Fate::Unmatched | Fate::LeftOut(_) => None,
+        })
+    }
+
+    /// Like [`PathFixer::fix`], telling apart why there is no path.
+    fn trace(&self, path: &str) -> Result<Fate> {
+        let Some(mut fixed) = cleaned(path)? else {
+            return Ok(Fate::Unmatched);
+        };
         if let Some(fixes) = &self.fixes {
             fixed = fixes.apply(&fixed);
         }
@@ -65,7 +99,7 @@ impl PathFixer {
             Some(_) if self.keeps_paths => fixed,
             Some(tree) => match tree.resolve(&fixed) {
                 Some(found) => found.to_owned(),
-                None => return Ok(None),
+                None => return Ok(Fate::Unmatched),
             },
             None => known::without_prefix(&fixed).to_owned(),
         };
@@ -74,7 +108,40 @@ impl PathFixer {
         {
             fixed = fixes.with_prefixes(&fixes.apply(&fixed));
         }
-        Ok(self.filter.includes(&fixed).then_some(fixed))
+        Ok(match self.filter.includes(&fixed) {
+            true => Fate::Found(fixed),
+            false => Fate::LeftOut(fixed),
+        })
+    }
+
+    /// Like [`PathFixer::trace`], trying the path below each of `bases` next.
+    fn trace_below<'b>(
+        &self,
+        path: &str,
+        bases: impl IntoIterator<Item = &'b String>,
+    ) -> Result<Fate> {
+        let mut fate = self.trace(path)?;
+        if fate.found().is_some() || self.tree.is_none() || path.is_empty() || path.starts_with('/')
+        {
+            return Ok(fate);
+        }
+        for base in bases {
+            match self.trace(&format!("{base}/{path}"))? {
+                Fate::Unmatched => {}
+                found @ Fate::Found(_) => return Ok(found),
+                left_out @ Fate::LeftOut(_) => fate = left_out,
+            }
+        }
+        Ok(fate)
+    }
+
+    /// Whether a path that was found is none of the repository's files after all: settings that keep
+    /// paths or rewrite what was found can do that.
+    fn is_astray(&self, found: &str) -> bool {
+        let Some(tree) = &self.tree else {
+            return false;
+        };
+        (self.keeps_paths || self.fixes.is_some()) && !tree.contains(found)
     }
 
     /// A view for one uploaded file, whose folder helps where a path alone is not enough.
@@ -82,16 +149,42 @@ impl PathFixer {
         FilePaths {
             fixer: self,
             base: parent(name),
+            bases: RefCell::default(),
             seen: RefCell::default(),
         }
     }
+}
+
+/// The path with plain slashes and nothing to climb over; `None` if it names a folder or nothing.
+/// Fails for a path of dots and slashes alone.
+fn cleaned(path: &str) -> Result<Option<String>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let slashed = path.replace('\\', "/");
+    let bare = slashed.trim_start_matches(['.', '/']);
+    if bare.is_empty() {
+        return Err(Failure::fails(format!("path {path:?} names no file")));
+    }
+    let clean = normalise(bare);
+    let is_folder = clean == "." || clean == ".." || clean.ends_with("/..");
+    Ok((!is_folder).then_some(clean))
 }
 
 /// Fixes the paths of one uploaded file, each once.
 pub struct FilePaths<'a> {
     fixer: &'a PathFixer,
     base: Option<String>,
-    seen: RefCell<HashMap<String, Option<String>>>,
+    /// Further folders that the file named.
+    bases: RefCell<Vec<String>>,
+    seen: RefCell<HashMap<String, Fate>>,
+}
+
+/// The paths that one uploaded file asked for, what became of each, and the folders below which they
+/// were looked for.
+pub(crate) struct Asked {
+    bases: Vec<String>,
+    paths: HashMap<String, Fate>,
 }
 
 impl<'a> FilePaths<'a> {
@@ -100,12 +193,17 @@ impl<'a> FilePaths<'a> {
         FilePaths {
             fixer: self.fixer,
             base: self.base.clone(),
+            bases: RefCell::default(),
             seen: RefCell::default(),
         }
     }
 
     /// Takes over what another view for the same file has fixed.
     pub(crate) fn include(&self, other: FilePaths<'a>) {
+        let bases = other.bases.into_inner();
+        if !bases.is_empty() {
+            self.bases.replace(bases);
+        }
         self.seen.borrow_mut().extend(other.seen.into_inner());
     }
 
@@ -116,10 +214,20 @@ impl<'a> FilePaths<'a> {
 
     /// Like [`FilePaths::fix`], then below each of `bases`. A file asks with the same bases always.
     pub fn fix_below(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
-        match self.seen.borrow_mut().entry(path.to_owned()) {
-            Entry::Occupied(seen) => Ok(seen.get().clone()),
-            Entry::Vacant(free) => Ok(free.insert(self.find(path, bases)?).clone()),
-        }
+        let mut seen = self.seen.borrow_mut();
+        let fate = match seen.entry(path.to_owned()) {
+            Entry::Occupied(seen) => seen.into_mut(),
+            Entry::Vacant(free) => {
+                if self.bases.borrow().len() < bases.len() {
+                    self.bases.replace(bases.to_vec());
+                }
+                free.insert(
+                    self.fixer
+                        .trace_below(path, self.base.iter().chain(bases))?,
+                )
+            }
+        };
+        Ok(fate.found().map(str::to_owned))
     }
 
     /// How many paths were asked for, and those of them that match no file, sorted.
@@ -127,25 +235,20 @@ impl<'a> FilePaths<'a> {
         let seen = self.seen.borrow();
         let mut lost: Vec<String> = seen
             .iter()
-            .filter(|(_, fixed)| fixed.is_none())
+            .filter(|(_, fate)| **fate == Fate::Unmatched)
             .map(|(path, _)| path.clone())
             .collect();
         lost.sort_unstable();
         (seen.len(), lost)
     }
 
-    fn find(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
-        let plain = self.fixer.fix(path)?;
-        if plain.is_some() || self.fixer.tree.is_none() || path.is_empty() || path.starts_with('/')
-        {
-            return Ok(plain);
+    /// What was asked for.
+    pub(crate) fn into_asked(self) -> Asked {
+        let bases = self.base.into_iter().chain(self.bases.into_inner());
+        Asked {
+            bases: bases.collect(),
+            paths: self.seen.into_inner(),
         }
-        for base in self.base.iter().chain(bases) {
-            if let Some(found) = self.fixer.fix(&format!("{base}/{path}"))? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -173,12 +276,12 @@ struct CustomFixes {
 }
 
 impl CustomFixes {
-    fn new(settings: &Settings) -> Option<CustomFixes> {
-        if settings.fixes.is_empty() {
+    fn new(fixes: &[Fix]) -> Option<CustomFixes> {
+        if fixes.is_empty() {
             return None;
         }
         let (prefixes, fixes): (Vec<_>, Vec<_>) =
-            settings.fixes.iter().partition(|fix| fix.before.is_empty());
+            fixes.iter().partition(|fix| fix.before.is_empty());
         let prefixes: Vec<&str> = prefixes.iter().map(|fix| fix.after.as_str()).collect();
         let replacements = fixes
             .iter()
@@ -253,6 +356,11 @@ impl PathFilter {
     fn includes(&self, path: &str) -> bool {
         (self.include.is_empty() || self.include.iter().any(|pattern| pattern.is_match(path)))
             && !self.exclude.iter().any(|pattern| pattern.is_match(path))
+    }
+
+    /// The pattern that leaves a path out; `None` for a path that is in none of those that count.
+    fn excluding(&self, path: &str) -> Option<&Pattern> {
+        self.exclude.iter().find(|pattern| pattern.is_match(path))
     }
 }
 

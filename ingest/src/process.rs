@@ -12,7 +12,7 @@ use crate::detect::{Format, detect, guess};
 use crate::envelope::{self, Budget, Envelope, Fixes, Kind, UploadedFile};
 use crate::error::{ErrorCode, Failure, Problem, ProblemCode, Result, UploadError};
 use crate::formats::{self, Attempt, Context, Found};
-use crate::paths::PathFixer;
+use crate::paths::{Asked, Diagnosis, PathFixer, diagnose};
 use crate::report_fixes::Ignored;
 use crate::settings::Settings;
 use crate::xml::to_utf8;
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub reports: Vec<Report>,
     /// What is odd in them.
     pub problems: Vec<Problem>,
+    /// What became of the paths that the reports name.
+    pub paths: Diagnosis,
     /// Why there is no evidence.
     pub error: Option<UploadError>,
 }
@@ -86,11 +88,15 @@ pub fn process_files(
         now_us,
     };
     let files = counted_files(&envelope.files);
-    let read: Vec<Read> = files
+    let mut read: Vec<Read> = files
         .par_iter()
         .map(|file| reader.read_or_catch(file))
         .collect();
-    match first_failure(&read) {
+    let asked: Vec<Asked> = read
+        .iter_mut()
+        .filter_map(|read| read.asked.take())
+        .collect();
+    let mut outcome = match first_failure(&read) {
         None => fold(read),
         Some(failure) => {
             let (reports, problems) = read
@@ -103,7 +109,9 @@ pub fn process_files(
                 ..Outcome::failed(failure)
             }
         }
-    }
+    };
+    outcome.paths = diagnose(&fixer, &settings.fixes, &asked);
+    outcome
 }
 
 impl Outcome {
@@ -139,6 +147,7 @@ struct Read {
     report: Report,
     found: Found,
     problems: Vec<Problem>,
+    asked: Option<Asked>,
     /// Why the whole upload fails.
     failure: Option<Failure>,
 }
@@ -155,6 +164,7 @@ impl Read {
             report,
             found: Found::default(),
             problems: Vec::new(),
+            asked: None,
             failure: Some(failure),
         }
     }
@@ -222,6 +232,7 @@ impl Reader<'_> {
             report,
             found,
             problems,
+            asked: Some(paths.into_asked()),
             failure,
         })
     }
@@ -274,7 +285,7 @@ fn note_unresolved(context: &mut Context<'_>) {
     let (asked, lost) = context.paths.unresolved();
     if let Some(first) = lost.first() {
         let message = format!(
-            "{} of {asked} paths match no file of the repository or are left out by the settings, such as {first}",
+            "{} of {asked} paths match no file of the repository, such as {first}",
             lost.len()
         );
         context.problem(None, ProblemCode::PathsUnresolved, message);

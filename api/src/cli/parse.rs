@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use engine::clock::Clock;
 use engine::mmap::Mapped;
 use ingest::envelope::{Budget, Envelope, Fixes, UploadedFile};
@@ -34,12 +34,27 @@ pub(super) struct ParseArgs {
     /// A file with report fixes, in the text form of the older uploaders
     #[arg(long)]
     fixes: Option<PathBuf>,
+    /// A flag of the upload; may be given several times
+    #[arg(long = "flag", value_name = "NAME")]
+    flags: Vec<String>,
     /// The file is a scenario: a JSON object with uploads that become one report
     #[arg(long)]
     scenario: bool,
     /// Parse N times in this process and print seconds and MB/s instead of the coverage
     #[arg(long, value_name = "N")]
     time: Option<u32>,
+    /// Tell which paths match no file of --network or are left out, and the fixes that would mend them
+    #[arg(long, value_enum, value_name = "AS", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    explain: Option<Explain>,
+}
+
+/// The form of an explanation.
+#[derive(Clone, Copy, ValueEnum)]
+enum Explain {
+    /// For people
+    Text,
+    /// For programs: what the API answers for an upload
+    Json,
 }
 
 /// Parses and prints.
@@ -56,11 +71,14 @@ pub(super) fn run(args: &ParseArgs) -> anyhow::Result<()> {
         )?)?);
     }
     let input = Input::read(args)?;
-    match args.time {
-        Some(runs) => print(&serde_json::to_string(&time(&input, runs.max(1), now_us))?),
-        None => print(&serde_json::to_string_pretty(&render_single(
-            &input.process(now_us),
-        ))?),
+    if let Some(runs) = args.time {
+        return print(&serde_json::to_string(&time(&input, runs.max(1), now_us))?);
+    }
+    let outcome = input.process(now_us);
+    match args.explain {
+        None => print(&serde_json::to_string_pretty(&render_single(&outcome))?),
+        Some(Explain::Json) => print(&serde_json::to_string_pretty(&outcome.paths)?),
+        Some(Explain::Text) => print(outcome.paths.to_string().trim_end()),
     }
 }
 
@@ -70,6 +88,7 @@ struct Input {
     network: String,
     fixes: Option<String>,
     settings: Settings,
+    flags: Vec<String>,
 }
 
 impl Input {
@@ -90,6 +109,7 @@ impl Input {
             network: text(&args.network)?.unwrap_or_default(),
             fixes: text(&args.fixes)?,
             settings: Settings::parse(text(&args.yaml)?.as_deref().unwrap_or("{}")),
+            flags: args.flags.clone(),
         })
     }
 
@@ -119,7 +139,7 @@ impl Input {
             &envelope,
             &Budget::new(self.bytes()),
             &self.settings,
-            &[],
+            &self.flags,
             now_us,
         )
     }

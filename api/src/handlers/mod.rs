@@ -10,6 +10,7 @@ pub mod intake;
 pub mod journal;
 pub mod legacy;
 pub mod page;
+pub mod paths;
 pub mod pulls;
 pub mod reports;
 pub mod repos;

@@ -14,7 +14,7 @@ use engine::db::repos::Repo;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{branches, commits, journal, reports, repos};
+use super::{branches, commits, journal, paths, reports, repos};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::openapi;
@@ -34,6 +34,10 @@ pub fn routes() -> Router<App> {
         .route(
             &in_repo("/commits/{sha}/uploads"),
             get(commits::list_uploads),
+        )
+        .route(
+            &in_repo("/commits/{sha}/uploads/{upload}/paths"),
+            get(paths::get_paths),
         )
         .route(&in_repo("/commits/{sha}/journal"), get(journal::list_steps))
         .route(&in_repo("/totals"), get(reports::get_totals))

@@ -85,6 +85,12 @@ impl Api {
 
     /// Sends one report as the current clients do, and waits until it is counted.
     async fn upload(&self, token: &str, repo: &str, facts: Value, name: &str, report: &str) {
+        self.upload_body(token, repo, facts, envelope(name, report))
+            .await;
+    }
+
+    /// The same with a body of any kind.
+    async fn upload_body(&self, token: &str, repo: &str, facts: Value, body: String) {
         let url = format!(
             "{}/upload/github/acme::::{repo}/upload-coverage",
             self.app.url
@@ -96,14 +102,7 @@ impl Api {
             .json(&facts);
         let created: Value = announced.send().await.unwrap().json().await.unwrap();
         let put = Client::new().put(created["raw_upload_location"].as_str().unwrap());
-        assert_eq!(
-            put.body(envelope(name, report))
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
+        assert_eq!(put.body(body).send().await.unwrap().status(), 200);
         self.app.settled().await;
     }
 
@@ -261,6 +260,36 @@ async fn every_answer_has_its_documented_shape() {
     ] {
         insta::assert_json_snapshot!(name, api.shown(path).await);
     }
+}
+
+#[tokio::test]
+async fn paths_that_match_nothing_come_with_the_fixes_that_would_mend_them() {
+    let api = Api::start().await;
+    let token = api.app.upload_token("github/acme/twins").await;
+    let report = "SF:lib/a.py\nDA:1,1\nend_of_record\nSF:lib/b.py\nDA:1,0\nend_of_record\n";
+    let body = json!({
+        "report_fixes": {"format": "legacy", "value": {}},
+        "network_files": ["src/core/a.py", "src/core/b.py", "src/web/a.py"],
+        "coverage_files": [{"filename": "lcov.info", "format": "text", "data": report, "labels": ""}],
+        "metadata": {},
+    });
+    let facts = json!({"commitid": HEAD, "branch": "main"});
+    api.upload_body(&token, "twins", facts, body.to_string())
+        .await;
+    let commit = format!("github/acme/repos/twins/commits/{HEAD}");
+    let uploads = api.get(&format!("{commit}/uploads")).await.body;
+    let upload = &uploads["results"][0];
+    assert_eq!(upload["errors"][0]["error_code"], "report_empty");
+    let upload = upload["external_id"].as_str().unwrap();
+    let paths = api.get(&format!("{commit}/uploads/{upload}/paths")).await;
+    assert_eq!(paths.status, 200);
+    insta::assert_json_snapshot!("lost_paths", paths.body);
+    let steps = api.get(&format!("{commit}/journal")).await.body;
+    let parsed = steps["results"].as_array().unwrap().iter();
+    let mut parsed = parsed.filter(|step| step["step"] == "parsed");
+    assert_eq!(parsed.next().unwrap()["detail"]["paths"], paths.body);
+    let elsewhere = format!("{WIDGETS}/commits/{HEAD}/uploads/{upload}/paths");
+    assert_eq!(api.get(&elsewhere).await.status, 404);
 }
 
 #[tokio::test]

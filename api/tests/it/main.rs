@@ -10,5 +10,6 @@ mod cli;
 mod crash;
 mod node;
 mod older;
+mod parse;
 mod rest;
 mod uploader;

@@ -70,6 +70,17 @@ pub async fn insert_step(conn: &mut Conn, step: &Step) -> Result<()> {
     Ok(())
 }
 
+/// The last step of that word in an upload's life.
+pub async fn find_step(conn: &mut Conn, upload: UploadId, step: &str) -> Result<Option<Step>> {
+    const SQL: &str = "select id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail, started_us,
+            duration_us
+        from journal where upload_id = $1 and step = $2 order by id desc limit 1";
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(upload)
+        .bind(step)
+        .fetch_optional(c))?)
+}
+
 /// One page of a commit's steps in the order in which they were written, and how many there are in all.
 pub async fn list_steps(
     conn: &mut Conn,

@@ -67,6 +67,34 @@ impl Tree {
         is_near(&folded, &found.folded).then_some(found.path.as_str())
     }
 
+    /// How many files there are.
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is a file of this very path.
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.resolve(path) == Some(path)
+    }
+
+    /// The files that end like the path, by whole names, narrowed down until they are at most
+    /// `limit`; none when they stay more.
+    pub(super) fn ending_like(&self, path: &str, limit: usize) -> impl Iterator<Item = &str> {
+        let folded = for_tree(path).to_lowercase();
+        let mut parts = folded.rsplit('/');
+        let name = parts.next().unwrap_or_default();
+        let mut range = self.by_name.get(name).cloned().unwrap_or(0..0);
+        let mut depth = 1;
+        while range.len() > limit {
+            range = match parts.next() {
+                Some(part) => self.narrow(&range, depth, part),
+                None => 0..0,
+            };
+            depth += 1;
+        }
+        self.files[range].iter().map(|file| file.path.as_str())
+    }
+
     /// Files that `folded` may mean: those that are its longest known end, and the only file that
     /// has as much of it.
     fn candidates(&self, folded: &str) -> Vec<&File> {
