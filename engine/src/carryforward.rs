@@ -120,7 +120,7 @@ pub fn without_sessions(
             }
         }
     }
-    left.parts = parts_of(kept, &left.lines);
+    left.parts = parts_left(kept, &left.lines);
     left
 }
 
@@ -135,7 +135,7 @@ fn row_at<'a>(
 }
 
 /// The parts of these lines, sorted, each once.
-fn parts_of(sessions: &[&FileCoverage], lines: &[u32]) -> Vec<Part> {
+fn parts_left(sessions: &[&FileCoverage], lines: &[u32]) -> Vec<Part> {
     let parts = sessions.iter().flat_map(|file| file.parts()).copied();
     let known = |part: &Part| lines.binary_search(&part.line).is_ok();
     let mut parts: Vec<Part> = parts.filter(known).collect();

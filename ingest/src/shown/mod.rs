@@ -1,5 +1,6 @@
 //! Outcomes as JSON: what `hitline parse` prints, and what recorded cases are compared with.
 
+mod carry;
 mod scenario;
 mod select;
 

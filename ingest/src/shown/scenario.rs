@@ -1,13 +1,15 @@
 //! Scenarios: small stories in JSON, of uploads that become one report, or of paths to be fixed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use engine::carryforward::next_session_id;
 use engine::fold::{counts_beside, join_file};
 use engine::model::{FileBuilder, FileCoverage, Totals, parts_of};
 use engine::stored;
 use serde_json::{Map, Value, json};
 
+use super::carry::{beside_new, carry_forward, give_way, shift};
 use super::select::{PathPatterns, render_diff, rounded};
 use super::{
     Counts, render_complexity, render_file, render_line, render_missed, render_parts, render_totals,
@@ -17,25 +19,30 @@ use crate::paths::PathFixer;
 use crate::process::{Outcome, process, process_files};
 use crate::settings::Settings;
 
-/// Runs a scenario whose files stand in `folder`. Keys of stories that are not told yet (carried
-/// forward flags, stored forms) are left out of the answer. `now_us` is the time of its uploads.
+/// Runs a scenario whose files stand in `folder`. `now_us` is the time of its uploads.
 pub fn run_scenario(scenario: &Value, folder: &Path, now_us: i64) -> std::io::Result<Value> {
     let settings = settings_of(scenario);
     if scenario["paths"].is_array() {
         return Ok(json!({ "paths": run_paths(scenario, &settings) }));
     }
-    let mut report = Story::default();
-    for (number, upload) in scenario["uploads"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        let flags = texts(&upload["flags"]);
-        let outcome = run_upload(scenario, upload, &flags, &settings, folder, now_us)?;
-        report.add(number, settings.joins(&flags), flags, outcome);
+    let run = |key: &str| run_uploads(scenario, key, &settings, folder, now_us);
+    let mut story = Story::default();
+    for upload in run("uploads")? {
+        story.add(upload);
     }
-    Ok(report.render(scenario))
+    let mut shown = carry_forward(&mut story, scenario, &settings);
+    shift(&mut story, &scenario["shift_diff"]);
+    if scenario["after"].is_array() {
+        let after = run("after")?;
+        let read = after.iter().filter(|upload| upload.outcome.error.is_none());
+        let gone = give_way(&mut story, read.map(|upload| &upload.flags[..]), &settings);
+        shown.insert("deleted_sessions".into(), json!(gone));
+        for upload in after {
+            story.add(upload);
+        }
+    }
+    shown.extend(story.render(scenario));
+    Ok(Value::Object(shown))
 }
 
 fn settings_of(scenario: &Value) -> Settings {
@@ -45,7 +52,8 @@ fn settings_of(scenario: &Value) -> Settings {
     }
 }
 
-fn texts(list: &Value) -> Vec<String> {
+/// The texts of a list.
+pub(super) fn texts(list: &Value) -> Vec<String> {
     list.as_array()
         .into_iter()
         .flatten()
@@ -85,6 +93,37 @@ fn run_paths(scenario: &Value, settings: &Settings) -> Value {
             .map(|path| (path.clone(), json!(fix(&path).unwrap_or(None))))
             .collect(),
     )
+}
+
+/// An upload of a scenario.
+struct Upload {
+    number: usize,
+    flags: Vec<String>,
+    name: Option<String>,
+    /// Whether it joins what others say of a line; otherwise it only adds lines that they lack.
+    joined: bool,
+    outcome: Outcome,
+}
+
+fn run_uploads(
+    scenario: &Value,
+    key: &str,
+    settings: &Settings,
+    folder: &Path,
+    now_us: i64,
+) -> std::io::Result<Vec<Upload>> {
+    let uploads = scenario[key].as_array().into_iter().flatten().enumerate();
+    let run = uploads.map(|(number, upload)| {
+        let flags = texts(&upload["flags"]);
+        Ok(Upload {
+            number,
+            name: upload["upload_name"].as_str().map(str::to_owned),
+            joined: settings.joins(&flags),
+            outcome: run_upload(scenario, upload, &flags, settings, folder, now_us)?,
+            flags,
+        })
+    });
+    run.collect()
 }
 
 fn run_upload(
@@ -148,37 +187,57 @@ fn run_upload(
 
 /// The report that uploads become, and what each of them says.
 #[derive(Default)]
-struct Story {
-    sessions: Vec<Session>,
+pub(super) struct Story {
+    /// In the order of their coming.
+    pub(super) sessions: Vec<Session>,
+    /// The report that was carried forward, if one was.
+    pub(super) carried: Option<Files>,
     errors: Vec<Value>,
 }
 
-struct Session {
-    flags: Vec<String>,
-    /// Whether it joins what others say of a line; otherwise it only adds lines that they lack.
+/// What one upload says.
+pub(super) struct Session {
+    pub(super) id: u32,
+    pub(super) flags: Vec<String>,
+    pub(super) name: Option<String>,
+    /// The commit from whose report it was carried forward.
+    pub(super) carried_from: Option<String>,
     joined: bool,
-    files: Files,
+    pub(super) files: Files,
 }
 
 /// The files of a report.
 pub(super) type Files = BTreeMap<String, FileCoverage>;
 
 impl Story {
-    fn add(&mut self, upload: usize, joined: bool, flags: Vec<String>, outcome: Outcome) {
-        match outcome.error {
-            Some(error) => self.errors.push(
-                json!({ "upload": upload, "error": error.code.as_str(), "message": error.message }),
-            ),
-            None => self.sessions.push(Session {
-                flags,
-                joined,
-                files: outcome.files.into_iter().collect(),
-            }),
+    fn add(&mut self, upload: Upload) {
+        if let Some(error) = upload.outcome.error {
+            let (code, message) = (error.code.as_str(), error.message);
+            self.errors
+                .push(json!({ "upload": upload.number, "error": code, "message": message }));
+            return;
         }
+        let taken: BTreeSet<u32> = self.sessions.iter().map(|session| session.id).collect();
+        self.sessions.push(Session {
+            id: next_session_id(&taken),
+            flags: upload.flags,
+            name: upload.name,
+            carried_from: None,
+            joined: upload.joined,
+            files: upload.outcome.files.into_iter().collect(),
+        });
     }
 
     /// The report of all sessions.
-    fn report(&self) -> Files {
+    pub(super) fn report(&self) -> Files {
+        let all = self.joined_report();
+        match &self.carried {
+            Some(carried) => beside_new(carried, &self.sessions, all),
+            None => all,
+        }
+    }
+
+    fn joined_report(&self) -> Files {
         let (joined, rest): (Vec<_>, Vec<_>) =
             self.sessions.iter().partition(|session| session.joined);
         let files = |sessions: Vec<&Session>| {
@@ -203,7 +262,7 @@ impl Story {
         report
     }
 
-    fn render(&self, scenario: &Value) -> Value {
+    fn render(&self, scenario: &Value) -> Map<String, Value> {
         let mut shown = Map::new();
         let report = self.report();
         if scenario["filter"].is_object() {
@@ -225,13 +284,7 @@ impl Story {
                 );
             }
         }
-        let sessions = self.sessions.iter().enumerate().map(|(id, session)| {
-            let flags = (!session.flags.is_empty()).then_some(&session.flags);
-            (
-                id.to_string(),
-                json!({ "flags": flags, "type": "uploaded", "name": null, "extras": {} }),
-            )
-        });
+        let sessions = self.sessions.iter().map(Session::render);
         shown.insert("sessions".into(), Value::Object(sessions.collect()));
         if scenario["serialize"] == true {
             self.render_stored(&report, &mut shown);
@@ -239,7 +292,7 @@ impl Story {
         if !self.errors.is_empty() {
             shown.insert("errors".into(), json!(self.errors));
         }
-        Value::Object(shown)
+        shown
     }
 
     fn render_file(&self, path: &str, file: &FileCoverage) -> Value {
@@ -249,13 +302,13 @@ impl Story {
             shown.shift_remove("partials");
             let lines = file.rows().map(|(line, _)| (line.to_string(), json!([])));
             let mut sessions: Map<String, Value> = lines.collect();
-            for (id, session) in self.sessions.iter().enumerate() {
+            for session in &self.sessions {
                 let said = session
                     .files
                     .get(path)
                     .filter(|said| counts_beside(path, said, file));
                 if let Some(said) = said {
-                    render_session(id, said, &mut sessions);
+                    render_session(session.id, said, &mut sessions);
                 }
             }
             shown.insert("line_sessions".into(), Value::Object(sessions));
@@ -265,12 +318,14 @@ impl Story {
 
     /// The report in the form in which Codecov stores it.
     fn render_stored(&self, report: &Files, shown: &mut Map<String, Value>) {
-        let sessions = self.sessions.iter().enumerate();
+        let sessions = self.sessions.iter();
         let sessions: Vec<stored::Session<'_>> = sessions
-            .map(|(id, session)| stored::Session {
-                id: id as u32,
+            .map(|session| stored::Session {
+                id: session.id,
                 about: stored::About {
+                    name: session.name.as_deref(),
                     flags: &session.flags,
+                    carried_from: session.carried_from.as_deref(),
                     ..stored::About::default()
                 },
                 files: &session.files,
@@ -328,8 +383,20 @@ impl Story {
     }
 }
 
+impl Session {
+    fn render(&self) -> (String, Value) {
+        let flags = (!self.flags.is_empty()).then_some(&self.flags);
+        let (kind, extras) = match &self.carried_from {
+            Some(from) => ("carriedforward", json!({ "carriedforward_from": from })),
+            None => ("uploaded", json!({})),
+        };
+        let shown = json!({ "flags": flags, "type": kind, "name": self.name, "extras": extras });
+        (self.id.to_string(), shown)
+    }
+}
+
 /// Adds what a session says of a file to the lines that `lines` has.
-fn render_session(id: usize, said: &FileCoverage, lines: &mut Map<String, Value>) {
+fn render_session(id: u32, said: &FileCoverage, lines: &mut Map<String, Value>) {
     let mut parts = said.parts();
     for (line, row) in said.rows() {
         let parts = parts_of(&mut parts, line);

@@ -1,9 +1,11 @@
 //! What is asked of a report: some of its paths, the lines of a diff, a rounded percentage.
 
+use engine::carryforward::Edit;
 use engine::model::Totals;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use super::carry::segments_of;
 use super::scenario::Files;
 use super::{Counts, render_totals};
 
@@ -74,24 +76,15 @@ fn render_diff_totals(totals: &Totals) -> Value {
 /// The numbers of the lines that a file's change adds, sorted.
 fn added_lines(change: &Value) -> Vec<u32> {
     let mut added = Vec::new();
-    for segment in change["segments"].as_array().into_iter().flatten() {
-        let start = segment["header"][2]
-            .as_str()
-            .and_then(|start| start.parse().ok());
-        let mut line: u32 = start.filter(|&start| start > 0).unwrap_or(1);
-        for text in segment["lines"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            if text.starts_with('-') {
-                continue;
-            }
-            if text.starts_with('+') {
+    for segment in segments_of(change) {
+        let mut line = segment.start.max(1);
+        for edit in segment.lines {
+            if edit == Edit::Added {
                 added.push(line);
             }
-            line = line.saturating_add(1);
+            if edit != Edit::Removed {
+                line = line.saturating_add(1);
+            }
         }
     }
     added.sort_unstable();
