@@ -22,8 +22,7 @@ pub struct UploadKey {
     upload: String,
 }
 
-/// What became of the paths that an upload's reports name, and the `fixes` that would mend those that match
-/// no file of the repository.
+/// What became of the paths that an upload's reports name.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct PathsBody {
     /// Files in the list of the repository's files that came with the upload; without any, paths are taken as they are.
@@ -50,7 +49,6 @@ pub struct PathsBody {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct RuleBody {
     /// As it stands there, `before::after`.
-    #[schema(examples("src/::frontend/src/"))]
     fix: String,
     /// Unmatched paths that it speaks of.
     paths: u64,
@@ -80,8 +78,7 @@ pub struct PathGroupBody {
     examples: Vec<String>,
 }
 
-/// `GET …/commits/{sha}/uploads/{upload}/paths`: which paths of an upload match no file of the repository, which the
-/// settings leave out, and the `fixes` that would mend the former.
+/// `GET …/uploads/{upload}/paths`: which paths of an upload match nothing, and the `fixes` that would mend them.
 #[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/uploads/{upload}/paths", tag = "commits",
     params(CommitKey, UploadKey),
     responses((status = 200, body = PathsBody), (status = 404, body = Detail)))]
