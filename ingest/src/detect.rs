@@ -278,10 +278,10 @@ fn is_sonar(content: &[u8]) -> bool {
     memmem::find(&content[..content.len().min(HEAD_BYTES)], b"<lineToCover").is_some()
 }
 
-/// Whether the root has a child of that name. Walks through the elements only where the name occurs.
+/// Whether the root has a child of that name, the first of which stands near the start.
 fn has_direct_child(content: &[u8], child: &[u8]) -> bool {
     let tag = [b"<", child].concat();
-    if memmem::find(content, &tag).is_none() {
+    if memmem::find(&content[..content.len().min(HEAD_BYTES)], &tag).is_none() {
         return false;
     }
     let mut scanner = Scanner::new(content);

@@ -394,7 +394,10 @@ impl<'a> Fixed<'a> {
     /// What follows the blanks that a text starts with.
     #[inline]
     pub(crate) fn behind_blanks(text: &'a [u8]) -> Fixed<'a> {
-        Fixed(&text[blanks(text)..])
+        match text {
+            [b'<', ..] => Fixed(text),
+            _ => Fixed(&text[blanks(text)..]),
+        }
     }
 
     /// What is left.
@@ -416,6 +419,15 @@ impl<'a> Fixed<'a> {
         (1..19)
             .contains(&length)
             .then(|| (value, Fixed(&self.0[length..])))
+    }
+
+    /// What follows the end of an empty element whose last value is in double quotes.
+    #[inline]
+    pub(crate) fn behind_empty(self) -> Option<Fixed<'a>> {
+        let end = memchr(b'>', self.0)?;
+        self.0[..end]
+            .ends_with(b"\"/")
+            .then(|| Fixed(&self.0[end + 1..]))
     }
 
     /// The text up to a double quote, and what follows that.

@@ -181,18 +181,25 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     /// Takes the run of lines at the scanner that are spelt as most tools spell them.
-    #[inline]
     fn take_usual_lines(&mut self, ignored: Option<&IgnoredLines>, context: &Context<'_>) {
-        while let Some((line, rest)) = usual_line(self.scanner.rest()) {
-            self.scanner.advance(self.scanner.rest().len() - rest.len());
-            if ignored.is_some_and(|lines| lines.contains(line.number)) {
-                continue;
-            }
-            match line.said {
-                Usual::Hits(hits) => self.lines.hits(line.number, hits),
-                Usual::Branch(branch) => self.add_branch(line.number, branch, context),
+        let start = self.scanner.rest();
+        let mut rest = start;
+        while let Some((number, hits, end)) = usual_line(rest) {
+            let (said, behind) = match end.text(b"\"/>") {
+                Some(behind) => (Usual::Hits(hits), behind),
+                None => match usual_end(hits, end) {
+                    Some(said) => said,
+                    None => break,
+                },
+            };
+            rest = behind.rest();
+            match said {
+                _ if ignored.is_some_and(|lines| lines.contains(number)) => {}
+                Usual::Hits(hits) => self.lines.hits(number, hits),
+                Usual::Branch(branch) => self.add_branch(number, branch, context),
             }
         }
+        self.scanner.advance(start.len() - rest.len());
     }
 
     fn start_line(&self) -> Line<'a> {
@@ -360,43 +367,32 @@ struct Branch<'a> {
     conditions: &'a [String],
 }
 
-/// A line that is spelt as most tools spell it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct UsualLine<'a> {
-    number: u32,
-    said: Usual<'a>,
-}
-
+/// What a line says that is spelt as most tools spell it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Usual<'a> {
     Hits(u64),
     Branch(Branch<'a>),
 }
 
-/// `<line number="1" hits="2"/>` behind blanks, or with `branch="false"`, or with the coverage of its
-/// condition; and what follows.
-#[inline]
-fn usual_line(text: &[u8]) -> Option<(UsualLine<'_>, &[u8])> {
+/// `<line number="1" hits="2` behind blanks: both numbers, and what follows.
+#[inline(always)]
+fn usual_line(text: &[u8]) -> Option<(u32, u64, Fixed<'_>)> {
     let line = Fixed::behind_blanks(text).text(b"<line number=\"")?;
     let (number, line) = line.number()?;
-    let (hits, line) = line.text(b"\" hits=\"")?.number()?;
+    let (hits, end) = line.text(b"\" hits=\"")?.number()?;
     let number = u32::try_from(number).ok()?;
-    if !(1..=MAX_LINE).contains(&number) {
-        return None;
-    }
-    let (said, rest) = match line.text(b"\"/>") {
-        Some(rest) => (Usual::Hits(hits), rest),
-        None => usual_end(hits, line)?,
-    };
-    Some((UsualLine { number, said }, rest.rest()))
+    (1..=MAX_LINE)
+        .contains(&number)
+        .then_some((number, hits, end))
 }
 
-/// What stands behind the hits of a line that does not end there.
+/// What stands behind the hits of a line: nothing, `branch="false"`, or the coverage of its condition.
 #[inline]
 fn usual_end(hits: u64, line: Fixed<'_>) -> Option<(Usual<'_>, Fixed<'_>)> {
     let plain = |rest| Some((Usual::Hits(hits), rest));
     let Some(branch) = line.text(b"\" branch=\"") else {
-        return plain(line.text(b"\" />").or_else(|| line.text(b"\"></line>"))?);
+        let end = line.text(b"\"/>").or_else(|| line.text(b"\" />"));
+        return plain(end.or_else(|| line.text(b"\"></line>"))?);
     };
     if let Some(no) = branch.text(b"false\"").or_else(|| branch.text(b"False\"")) {
         return plain(no.text(b"/>").or_else(|| no.text(b" />"))?);
@@ -467,13 +463,20 @@ fn missing_arms(branch: Branch<'_>, handles_missing: bool, arms: &mut Vec<ArmId>
         unnamed_arms(branch, handles_missing, arms);
     } else {
         let names = || branch.missing.split(|&byte| byte == b',');
-        arms.extend(names().map(|name| ArmId::parse(&String::from_utf8_lossy(name))));
+        arms.extend(names().map(arm_of));
         if arms.len() > 1 && names().all(|name| name == b"exit") {
             arms.push(ArmId::parse("loop"));
         }
     }
     arms.sort_unstable();
     arms.dedup();
+}
+
+fn arm_of(name: &[u8]) -> ArmId {
+    match std::str::from_utf8(name) {
+        Ok(name) => ArmId::parse(name),
+        Err(_) => ArmId::parse(&String::from_utf8_lossy(name)),
+    }
 }
 
 /// Collects the arms of conditions that are not fully covered, and those that the numbers leave.
@@ -577,12 +580,11 @@ mod tests {
             (r#"<line number="7" hits="2">"#, None),
             (r#"<line number="7" hits="2" branch="true"/>"#, None),
         ] {
-            let line = said.map(|said| (UsualLine { number: 7, said }, &b"<"[..]));
-            assert_eq!(
-                usual_line(format!("\r\n\t {text}<").as_bytes()),
-                line,
-                "{text}"
-            );
+            let line = format!("\r\n\t {text}<");
+            let read = usual_line(line.as_bytes());
+            let read = read.and_then(|(number, hits, end)| Some((number, usual_end(hits, end)?)));
+            let read = read.map(|(number, (said, rest))| (number, said, rest.rest()));
+            assert_eq!(read, said.map(|said| (7, said, &b"<"[..])), "{text}");
         }
     }
 }

@@ -217,31 +217,33 @@ impl Reader {
 
     /// Takes the run of methods and counters at the scanner that are written as JaCoCo writes them.
     fn take_usual_methods(&mut self, scanner: &mut Scanner<'_>) {
-        let mut rest = Fixed::behind_blanks(scanner.rest());
+        let start = scanner.rest();
+        let mut rest = Fixed::behind_blanks(start);
         loop {
-            if let Some((kind, missed, covered, behind)) = usual_counter(rest) {
+            if let Some(behind) = other_counter(rest) {
                 rest = behind;
-                if kind == b"COMPLEXITY"
-                    && self.class.is_some()
+            } else if let Some((covered, total, behind)) = complexity_counter(rest) {
+                rest = behind;
+                if self.class.is_some()
                     && let Some(line) = self.method.take()
                 {
-                    let total = Some(missed.saturating_add(covered));
+                    let total = Some(total);
                     self.methods.push((line, Complexity { covered, total }));
-                }
-            } else if let Some((line, behind)) = usual_method(rest.rest()) {
-                rest = behind;
-                if self.class.is_some() {
-                    self.method = Some(line).filter(|&line| line > 0);
                 }
             } else if let Some(behind) = rest.text(b"</method>") {
                 rest = behind;
                 self.method = None;
+            } else if let Some((line, behind)) = usual_method(rest) {
+                rest = behind;
+                if self.class.is_some() {
+                    self.method = Some(line).filter(|&line| line > 0);
+                }
             } else {
                 break;
             }
             rest = Fixed::behind_blanks(rest.rest());
         }
-        scanner.advance(scanner.rest().len() - rest.rest().len());
+        scanner.advance(start.len() - rest.rest().len());
     }
 
     fn finish_class(&mut self) {
@@ -391,9 +393,15 @@ fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
     let (number, rest) = plain_number(line, b"<line nr=\"")?;
     let (_, rest) = plain_number(rest, b"\" mi=\"")?;
     let (instructions, rest) = plain_number(rest, b"\" ci=\"")?;
-    let (missed, rest) = plain_number(rest, b"\" mb=\"")?;
-    let (taken, rest) = plain_number(rest, b"\" cb=\"")?;
-    let rest = rest.text(b"\"/>")?.rest();
+    let (missed, taken, rest) = match rest.text(b"\" mb=\"0\" cb=\"0\"/>") {
+        Some(rest) => (0, 0, rest),
+        None => {
+            let (missed, rest) = plain_number(rest, b"\" mb=\"")?;
+            let (taken, rest) = plain_number(rest, b"\" cb=\"")?;
+            (missed, taken, rest.text(b"\"/>")?)
+        }
+    };
+    let rest = rest.rest();
     let line = Line {
         number: number as u32,
         instructions,
@@ -409,6 +417,9 @@ fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
 #[inline(always)]
 fn plain_number<'a, const N: usize>(line: Fixed<'a>, before: &[u8; N]) -> Option<(u64, Fixed<'a>)> {
     let digits = line.text(before)?;
+    if let [digit @ b'0'..=b'9', b'"', ..] = digits.rest() {
+        return Some((u64::from(digit - b'0'), digits.text(&[*digit])?));
+    }
     let (value, rest) = digits.number()?;
     let is_plain = value < 100_000_000 && (value == 0) == digits.rest().starts_with(b"0");
     let length = digits.rest().len() - rest.rest().len();
@@ -417,23 +428,31 @@ fn plain_number<'a, const N: usize>(line: Fixed<'a>, before: &[u8; N]) -> Option
 
 /// `<method name="f" desc="()V" line="1">`: the line, and what follows.
 #[inline]
-fn usual_method(text: &[u8]) -> Option<(u32, Fixed<'_>)> {
-    let (_, rest) = Fixed::behind_blanks(text)
-        .text(b"<method name=\"")?
-        .value()?;
+fn usual_method(text: Fixed<'_>) -> Option<(u32, Fixed<'_>)> {
+    let (_, rest) = text.text(b"<method name=\"")?.value()?;
     let (_, rest) = rest.text(b" desc=\"")?.value()?;
     let (line, rest) = rest.text(b" line=\"")?.number()?;
     Some((u32::try_from(line).ok()?, rest.text(b"\">")?))
 }
 
-/// `<counter type="LINE" missed="1" covered="2"/>`: type and numbers, and what follows.
+/// `<counter type="COMPLEXITY" missed="1" covered="2"/>`: covered, all, and what follows.
 #[inline]
-fn usual_counter(text: Fixed<'_>) -> Option<(&[u8], u32, u32, Fixed<'_>)> {
-    let (kind, rest) = text.text(b"<counter type=\"")?.value()?;
-    let (missed, rest) = rest.text(b" missed=\"")?.number()?;
+fn complexity_counter(text: Fixed<'_>) -> Option<(u32, u32, Fixed<'_>)> {
+    let missed = text.text(b"<counter type=\"COMPLEXITY\" missed=\"")?;
+    let (missed, rest) = missed.number()?;
     let (covered, rest) = rest.text(b"\" covered=\"")?.number()?;
     let (missed, covered) = (u32::try_from(missed).ok()?, u32::try_from(covered).ok()?);
-    Some((kind, missed, covered, rest.text(b"\"/>")?))
+    Some((covered, missed.saturating_add(covered), rest.text(b"\"/>")?))
+}
+
+/// What follows a counter that is not of complexity.
+#[inline]
+fn other_counter(text: Fixed<'_>) -> Option<Fixed<'_>> {
+    let kind = text.text(b"<counter type=\"")?;
+    if kind.rest().starts_with(b"COMPLEXITY") {
+        return None;
+    }
+    kind.behind_empty()
 }
 
 #[cfg(test)]
