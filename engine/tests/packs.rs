@@ -76,6 +76,21 @@ fn parts() -> Files {
     vec![("a.swift", file.finish())]
 }
 
+/// Branches of which no session names missed arms, joined. Version 1 did not tell them at first.
+fn unnamed() -> Files {
+    let branches = |coverages: [(u32, u32); 3]| {
+        let mut file = FileBuilder::new();
+        for (line, (taken, total)) in (1..).zip(coverages) {
+            let coverage = Coverage::Arms { taken, total };
+            file.append(line, Kind::Branch, coverage, None, None);
+        }
+        file.finish()
+    };
+    let first = branches([(1, 2), (2, 4), (1, 3)]);
+    let second = branches([(1, 2), (3, 3), (2, 4)]);
+    vec![("a.py", first.join(&second))]
+}
+
 fn check(version: u8, name: &str, files: Files) {
     let mut files = files;
     files.sort_by_key(|(path, _)| *path);
@@ -119,4 +134,9 @@ fn branches_of_version_1_are_read() {
 #[test]
 fn parts_of_version_1_are_read() {
     check(1, "parts", parts());
+}
+
+#[test]
+fn unnamed_branches_of_version_1_are_read() {
+    check(1, "unnamed", unnamed());
 }

@@ -25,6 +25,8 @@ pub struct ArmRow {
     pub missed: Option<u32>,
     /// Whether sessions that differ were joined.
     pub mixed: bool,
+    /// If no session names arms that it missed: the most arms of one that took all of its arms, or 0.
+    pub unnamed: Option<u32>,
 }
 
 /// The evidence of one file: a row per line, sorted by line, each line once.
@@ -153,6 +155,7 @@ impl FileCoverage {
             total: arms.total,
             missed,
             mixed: arms.mixed,
+            unnamed: arms.unnamed,
         });
     }
 
@@ -291,6 +294,7 @@ impl FileCoverage {
         let mut evidence = Evidence::of_session(kind, coverage, missed, None);
         if let Some(arms) = &mut evidence.arms {
             arms.mixed = missed == Some(&[][..]) && arms.taken == arms.total;
+            arms.unnamed = arms.unnamed.filter(|_| !arms.mixed);
         }
         self.push(line, &evidence);
     }
@@ -402,6 +406,7 @@ impl<'a> Rows<'a> {
             total: row.total,
             missed,
             mixed: row.mixed,
+            unnamed: row.unnamed,
         })
     }
 

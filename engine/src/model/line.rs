@@ -177,6 +177,9 @@ pub struct Arms<'a> {
     /// Whether sessions that differ were joined. A lone session's own counts are shown even when
     /// they disagree with the arms that it names; of several, the named arms decide.
     pub mixed: bool,
+    /// If no session names arms that it missed: the most arms of one that took all of its arms, or 0.
+    /// A full branch is shown then with its own count of arms.
+    pub unnamed: Option<u32>,
 }
 
 /// What is kept of a line: a join-semilattice, part by part.
@@ -225,6 +228,7 @@ impl<'a> Evidence<'a> {
                     total,
                     missed,
                     mixed: false,
+                    unnamed: Arms::unnamed(taken, total, missed.ids().map(<[_]>::len)),
                 });
             }
         }
@@ -278,31 +282,45 @@ impl<'a> Evidence<'a> {
 }
 
 impl<'a> Arms<'a> {
+    /// What [`unnamed`](Arms#structfield.unnamed) is of one session, which names so many missed arms.
+    pub(crate) fn unnamed(taken: u32, total: u32, missed: Option<usize>) -> Option<u32> {
+        match missed {
+            Some(0) if taken == total => Some(total),
+            Some(_) => None,
+            None => Some(0),
+        }
+    }
+
     fn coverage(self, line_was_hit: bool) -> Coverage {
         let Arms {
             taken,
             total,
             missed,
             mixed,
+            unnamed,
         } = self;
+        let full = |total| Coverage::Arms {
+            taken: total,
+            total,
+        };
         if line_was_hit {
-            return Coverage::Arms {
-                taken: total,
-                total,
-            };
+            return full(total);
         }
         match missed {
-            Missed::Arms(ids) if mixed => Coverage::Arms {
-                taken: total.saturating_sub(ids.len() as u32),
-                total,
+            Missed::Arms(ids) if mixed => match unnamed {
+                Some(arms) if arms > 0 => full(arms),
+                _ => Coverage::Arms {
+                    taken: total.saturating_sub(ids.len() as u32),
+                    total,
+                },
             },
             _ => Coverage::Arms { taken, total },
         }
     }
 
     fn join(self, other: Arms<'a>, scratch: &'a mut Vec<ArmId>) -> Arms<'a> {
-        let same =
-            (self.taken, self.total, self.missed) == (other.taken, other.total, other.missed);
+        let said = |arms: &Arms<'a>| (arms.taken, arms.total, arms.missed, arms.unnamed);
+        let same = said(&self) == said(&other);
         let missed = match (self.missed, other.missed) {
             (a, b) if a == b => a,
             (Missed::Unknown, known) | (known, Missed::Unknown) => known,
@@ -316,6 +334,7 @@ impl<'a> Arms<'a> {
             total: self.total.max(other.total),
             missed,
             mixed: self.mixed | other.mixed | !same,
+            unnamed: self.unnamed.zip(other.unnamed).map(|(a, b)| a.max(b)),
         }
     }
 }

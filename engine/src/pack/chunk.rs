@@ -3,7 +3,7 @@
 use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 
 use crate::model::file::{ARMS, COMPLEXITY, PLAIN};
-use crate::model::{ArmId, ArmRow, Complexity, Coverage, FileCoverage, Part};
+use crate::model::{ArmId, ArmRow, Arms, Complexity, Coverage, FileCoverage, Part};
 use crate::schema::pack as fb;
 use crate::{Error, Result};
 
@@ -14,6 +14,7 @@ const LEVEL: i32 = 3;
 
 const MISSED_KNOWN: u8 = 1;
 const MIXED: u8 = 1 << 1;
+const UNNAMED: u8 = 1 << 2;
 const ARM_ID_BYTES: usize = 16;
 
 const PART_NULL: u8 = 0;
@@ -108,9 +109,15 @@ fn encode_arms<'a>(
         .arms
         .iter()
         .map(|arms| {
-            (u8::from(arms.missed.is_some()) * MISSED_KNOWN) | (u8::from(arms.mixed) * MIXED)
+            (u8::from(arms.missed.is_some()) * MISSED_KNOWN)
+                | (u8::from(arms.mixed) * MIXED)
+                | (u8::from(joined_unnamed(arms).is_some()) * UNNAMED)
         })
         .collect();
+    let full: Vec<u32> = file.arms.iter().filter_map(joined_unnamed).collect();
+    if !full.is_empty() {
+        args.full = Some(fbb.create_vector(&full));
+    }
     let counts: Vec<u32> = file.arms.iter().filter_map(|arms| arms.missed).collect();
     let ids: Vec<u8> = file.missed.iter().flat_map(|id| id.to_bytes()).collect();
     args.taken = Some(fbb.create_vector(&taken));
@@ -118,6 +125,11 @@ fn encode_arms<'a>(
     args.arm_bits = Some(fbb.create_vector(&bits));
     args.missed_counts = Some(fbb.create_vector(&counts));
     args.missed = Some(fbb.create_vector(&ids));
+}
+
+/// What cannot be told from the other columns: that of one session follows from them.
+fn joined_unnamed(arms: &ArmRow) -> Option<u32> {
+    arms.unnamed.filter(|_| arms.mixed)
 }
 
 fn encode_parts<'a>(fbb: &mut FlatBufferBuilder<'a>, args: &mut fb::ChunkArgs<'a>, parts: &[Part]) {
@@ -225,17 +237,24 @@ fn decode_arms(chunk: &fb::Chunk<'_>) -> Result<Vec<ArmRow>> {
         .filter(|total| total.len() == taken.len() && bits.len() == taken.len());
     let total = total.ok_or_else(|| corrupt("arm columns differ in length"))?;
     let mut counts = chunk.missed_counts().into_iter().flatten();
+    let mut full = chunk.full().into_iter().flatten();
     let mut rows = Vec::with_capacity(taken.len());
     for ((taken, total), bits) in taken.iter().zip(total.iter()).zip(bits) {
         let missed = match bits & MISSED_KNOWN {
             0 => None,
             _ => Some(counts.next().ok_or_else(|| corrupt("a missing count"))?),
         };
+        let unnamed = match (bits & UNNAMED, bits & MIXED) {
+            (0, 0) => Arms::unnamed(taken, total, missed.map(|count| count as usize)),
+            (0, _) => None,
+            _ => Some(full.next().ok_or_else(|| corrupt("a missing count"))?),
+        };
         rows.push(ArmRow {
             taken,
             total,
             missed,
             mixed: bits & MIXED != 0,
+            unnamed,
         });
     }
     Ok(rows)

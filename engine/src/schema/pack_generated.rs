@@ -665,6 +665,7 @@ impl<'a> Chunk<'a> {
   pub const VT_PART_ENDS: ::flatbuffers::VOffsetT = 34;
   pub const VT_PART_KINDS: ::flatbuffers::VOffsetT = 36;
   pub const VT_PART_VALUES: ::flatbuffers::VOffsetT = 38;
+  pub const VT_FULL: ::flatbuffers::VOffsetT = 40;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -676,6 +677,7 @@ impl<'a> Chunk<'a> {
     args: &'args ChunkArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Chunk<'bldr>> {
     let mut builder = ChunkBuilder::new(_fbb);
+    if let Some(x) = args.full { builder.add_full(x); }
     if let Some(x) = args.part_values { builder.add_part_values(x); }
     if let Some(x) = args.part_kinds { builder.add_part_kinds(x); }
     if let Some(x) = args.part_ends { builder.add_part_ends(x); }
@@ -759,7 +761,8 @@ impl<'a> Chunk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Chunk::VT_TOTAL, None)}
   }
-  /// Bits of each row with arms: 0 the missed arms are known, 1 sessions that differ were joined.
+  /// Bits of each row with arms: 0 the missed arms are known, 1 sessions that differ were joined, 2 and none of
+  /// them names missed arms.
   #[inline]
   pub fn arm_bits(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
     // Safety:
@@ -837,6 +840,14 @@ impl<'a> Chunk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Chunk::VT_PART_VALUES, None)}
   }
+  /// Of each row with bit 2 of its arm bits: the most arms of a session that took all of its arms; 0 for none.
+  #[inline]
+  pub fn full(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Chunk::VT_FULL, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Chunk<'_> {
@@ -863,6 +874,7 @@ impl ::flatbuffers::Verifiable for Chunk<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("part_ends", Self::VT_PART_ENDS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("part_kinds", Self::VT_PART_KINDS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("part_values", Self::VT_PART_VALUES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("full", Self::VT_FULL, false)?
      .finish();
     Ok(())
   }
@@ -886,6 +898,7 @@ pub struct ChunkArgs<'a> {
     pub part_ends: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub part_kinds: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub part_values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub full: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
 }
 impl<'a> Default for ChunkArgs<'a> {
   #[inline]
@@ -909,6 +922,7 @@ impl<'a> Default for ChunkArgs<'a> {
       part_ends: None,
       part_kinds: None,
       part_values: None,
+      full: None,
     }
   }
 }
@@ -991,6 +1005,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChunkBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_PART_VALUES, part_values);
   }
   #[inline]
+  pub fn add_full(&mut self, full: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_FULL, full);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChunkBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     ChunkBuilder {
@@ -1027,6 +1045,7 @@ impl ::core::fmt::Debug for Chunk<'_> {
       ds.field("part_ends", &self.part_ends());
       ds.field("part_kinds", &self.part_kinds());
       ds.field("part_values", &self.part_values());
+      ds.field("full", &self.full());
       ds.finish()
   }
 }
