@@ -23,6 +23,10 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut rest = content;
     while !rest.is_empty() {
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
+        if reader.take_plain(&rest[..length], context) {
+            rest = rest.get(length + 1..).unwrap_or_default();
+            continue;
+        }
         reader.line(trim(&rest[..length]), context)?;
         rest = rest.get(length + 1..).unwrap_or_default();
     }
@@ -52,6 +56,23 @@ struct Reader<'c> {
 }
 
 impl<'c> Reader<'c> {
+    /// Takes a line with nothing odd about it; tells whether it was one.
+    #[inline]
+    fn take_plain(&mut self, line: &[u8], context: &mut Context<'c>) -> bool {
+        let found = match plain_line(line) {
+            Some(_) if self.line_column != 1 => return false,
+            Some(Plain::Counted { hits, number }) => (hits, number),
+            Some(Plain::Uncounted) => return true,
+            None => return false,
+        };
+        if let Some(source) = self.sources.current()
+            && let Some(number) = context.checked_line(found.1, &source.path)
+        {
+            source.hits(number, found.0);
+        }
+        true
+    }
+
     fn line(&mut self, line: &[u8], context: &mut Context<'c>) -> Result<()> {
         if matches!(line.first(), None | Some(b'-' | b'|' | b'w')) {
             return Ok(());
@@ -121,6 +142,44 @@ impl<'c> Reader<'c> {
             source.append(line, Kind::Line, coverage);
         }
     }
+}
+
+/// A line with nothing odd about it.
+#[derive(PartialEq, Debug)]
+enum Plain {
+    Counted { hits: u64, number: i64 },
+    Uncounted,
+}
+
+/// `hits|line|text` with blanks before the numbers, or without hits; the text starts with a
+/// character that is no brace.
+#[inline]
+fn plain_line(line: &[u8]) -> Option<Plain> {
+    let count = skip_blanks(line);
+    if count.starts_with(b"|") {
+        return Some(Plain::Uncounted);
+    }
+    let (hits, length @ 1..=MAX_COUNT_DIGITS) = digits(count) else {
+        return None;
+    };
+    let second = skip_blanks(count[length..].strip_prefix(b"|")?);
+    let (number, length @ 1..=8) = digits(second) else {
+        return None;
+    };
+    let text = skip_blanks(second[length..].strip_prefix(b"|")?);
+    let starts_plain = text
+        .first()
+        .is_none_or(|&byte| is_shown(byte) && byte != b'}');
+    starts_plain.then_some(Plain::Counted {
+        hits,
+        number: number as i64,
+    })
+}
+
+#[inline]
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|&&byte| byte == b' ');
+    &text[blanks.count()..]
 }
 
 /// What is shown of a column.
@@ -193,6 +252,28 @@ fn large(number: f64) -> Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn odd_lines_are_left_to_the_slower_reader() {
+        let counted = Plain::Counted {
+            hits: 3,
+            number: 12,
+        };
+        assert_eq!(plain_line(b"   3|  12|  let a"), Some(counted));
+        assert_eq!(plain_line(b"    |  12|  // c"), Some(Plain::Uncounted));
+        for odd in [
+            "3|12|  }",
+            "3|12|\t}",
+            "123456|12|x",
+            "1.5k|12|x",
+            "3|12",
+            "3||x",
+            "\t3|12|x",
+            "a.m:",
+        ] {
+            assert_eq!(plain_line(odd.as_bytes()), None, "{odd}");
+        }
+    }
 
     #[test]
     fn counts_are_read_in_all_their_forms() {
