@@ -9,7 +9,7 @@ mod entries;
 use std::borrow::Cow;
 
 use crate::error::Failure;
-use crate::number::digits;
+use crate::number::{Window, digits};
 
 pub(crate) use entries::{entries, last_of_each};
 
@@ -92,8 +92,15 @@ impl<'a> Cursor<'a> {
         (length > 0).then_some(value)
     }
 
+    /// Moves on by bytes that the caller has looked at.
     #[inline]
-    fn rest(&self) -> &'a [u8] {
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.at = self.bytes.len().min(self.at + bytes);
+    }
+
+    /// What stands at the cursor and behind.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
@@ -144,6 +151,26 @@ impl<'a> Cursor<'a> {
             self.expect(b',')?;
         }
         let key = self.string()?;
+        self.expect(b':')?;
+        self.peek()?;
+        Ok(Some(key))
+    }
+
+    /// Like [`key`](Self::key), for an object whose keys are looked for as they are written: one with
+    /// escapes is none of them.
+    #[inline]
+    pub(crate) fn raw_key(&mut self, first: &mut bool) -> Step<Option<&'a [u8]>> {
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Ok(None);
+        }
+        if !std::mem::take(first) {
+            self.expect(b',')?;
+        }
+        self.expect(b'"')?;
+        let start = self.at;
+        self.skip_string()?;
+        let key = &self.bytes[start..self.at - 1];
         self.expect(b':')?;
         self.peek()?;
         Ok(Some(key))
@@ -227,6 +254,12 @@ impl<'a> Cursor<'a> {
         self.skip_value(0)
     }
 
+    /// Skips a value, checking that it is one and UTF-8.
+    pub(crate) fn skip_text(&mut self) -> Step<()> {
+        let raw = self.raw()?;
+        Cursor::new(raw).check_text()
+    }
+
     /// Skips to behind the closing quote; tells whether there were escapes.
     #[inline]
     fn skip_string(&mut self) -> Step<bool> {
@@ -272,37 +305,56 @@ impl<'a> Cursor<'a> {
             return Ok(true);
         }
         loop {
-            let (value, length) = digits(&self.bytes[self.at..]);
-            if length > 0 {
+            self.short_integers(&mut each);
+            self.peek()?;
+            let is_negative = self.take(b"-");
+            let (value, length) = digits(self.rest());
+            if length == 0 || (length > 1 && self.rest()[0] == b'0') {
+                return Ok(false);
+            }
+            if !is_negative {
                 each(value);
-            } else {
-                let is_negative = self.peek()? == b'-';
-                self.at += usize::from(is_negative);
-                let (value, length) = digits(&self.bytes[self.at..]);
-                if length == 0 {
-                    return Ok(false);
-                }
-                if !is_negative {
-                    each(value);
-                }
-                self.at += length;
             }
             self.at += length;
-            // `, ` is what Python writes.
-            match &self.bytes[self.at..] {
-                [b',', b' ', ..] => self.at += 2,
-                [b']', ..] => {
+            match self.peek()? {
+                b',' => self.at += 1,
+                b']' => {
                     self.at += 1;
                     return Ok(true);
                 }
-                _ => match self.peek()? {
-                    b',' => self.at += 1,
-                    b']' => {
-                        self.at += 1;
-                        return Ok(true);
-                    }
-                    _ => return Ok(false),
-                },
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Takes most of the run of short numbers at the cursor, each with the comma behind.
+    #[inline(always)]
+    fn short_integers(&mut self, each: &mut impl FnMut(u64)) {
+        loop {
+            self.at += usize::from(self.rest().first() == Some(&b' '));
+            let Some(mut window) = Window::<4>::new(self.rest()) else {
+                return;
+            };
+            let mut start = 0;
+            loop {
+                let end = window.next_other();
+                let length = end - start;
+                let is_plain = (1..8).contains(&length)
+                    && window.byte(end) == b','
+                    && (window.byte(start) != b'0' || length == 1);
+                if !is_plain {
+                    break;
+                }
+                each(window.number(start, end));
+                start = end + 1;
+                if window.byte(start) == b' ' {
+                    window.next_other();
+                    start += 1;
+                }
+            }
+            self.at += start;
+            if start == 0 {
+                return;
             }
         }
     }
@@ -347,23 +399,35 @@ impl<'a> Cursor<'a> {
         Ok(self.natural())
     }
 
-    /// Skips a list of numbers and of such lists, if there is nothing else in it. Does not look at
-    /// where its commas stand: what a number or a comma too many could be is no other format's.
+    /// Skips a list of numbers, or of lists of numbers that ends in `]]`, if there is nothing else in
+    /// it. Does not look at where its commas stand: what a number or a comma too many could be is no
+    /// other format's.
     fn skip_number_lists(&mut self) -> bool {
-        let mut depth = 0_usize;
-        for (at, &byte) in self.bytes[self.at..].iter().enumerate() {
-            match byte {
-                b'0'..=b'9' | b',' | b' ' | b'-' => {}
-                b'[' => depth += 1,
-                b']' if depth == 1 => {
-                    self.at += at + 1;
-                    return true;
-                }
-                b']' => depth -= 1,
-                _ => return false,
+        const BLOCK: usize = 32;
+        let rest = self.rest();
+        let is_nested = rest.get(1) == Some(&b'[');
+        let mut at = 1 + usize::from(is_nested);
+        while let Some(block) = rest.get(at - 1..at + BLOCK) {
+            // Every byte with the one before it, without branches.
+            let stops = block.windows(2).fold(false, |stops, pair| {
+                stops | stops_number_lists(pair[0], pair[1], is_nested)
+            });
+            if stops {
+                break;
             }
+            at += BLOCK;
         }
-        false
+        let Some(tail) = rest.get(at - 1..) else {
+            return false;
+        };
+        let stop = tail
+            .windows(2)
+            .position(|pair| stops_number_lists(pair[0], pair[1], is_nested));
+        let Some(stop) = stop.filter(|&stop| tail[stop + 1] == b']') else {
+            return false;
+        };
+        self.at += at + stop + 1;
+        true
     }
 
     fn skip_value(&mut self, depth: usize) -> Step<()> {
@@ -444,6 +508,18 @@ impl<'a> Cursor<'a> {
             .map(|_| ())
             .map_err(|_| Stop::Broken)
     }
+}
+
+/// Whether a list of numbers ends with a byte, or has something else in it than numbers; of lists, the
+/// list of them all.
+#[inline(always)]
+fn stops_number_lists(before: u8, byte: u8, is_nested: bool) -> bool {
+    let closes = (byte == b']') & (!is_nested | (before == b']'));
+    let opens = (byte == b'[') & (!is_nested | (before == b'['));
+    let known = byte.wrapping_sub(b'0') < 10;
+    let known = known | (byte == b',') | (byte == b' ') | (byte == b'-');
+    let known = known | (byte == b']') | (byte == b'[');
+    closes | opens | !known
 }
 
 /// The number at the start and its length, if it is nothing but digits that fit 64 bits for sure.
@@ -554,5 +630,100 @@ mod tests {
                 "{document:.20}"
             );
         }
+    }
+
+    #[test]
+    fn lists_of_numbers_are_skipped_as_other_values_are() {
+        let long = format!("[{}]", vec!["[1234, -5]"; 100].join(", "));
+        for list in [
+            "[]",
+            "[1]",
+            "[1, 2,3]",
+            "[[1, 2], [3]]",
+            "[[]]",
+            "[[1], 2]",
+            "[[1] ]",
+            "[1, [2, [3]], \"]]\", 4]",
+            "[[[1]], 2]",
+            &long,
+        ] {
+            let document = format!("{list}, {list}");
+            let mut cursor = Cursor::new(document.as_bytes());
+            cursor.skip().unwrap();
+            assert_eq!(cursor.at, list.len(), "{list:.40}");
+        }
+        for list in ["[", "[1", "[[1]", "[1, x]", "[[1, 2], ["] {
+            assert!(Cursor::new(list.as_bytes()).skip().is_err(), "{list}");
+        }
+    }
+
+    #[test]
+    fn integers_are_read_however_they_are_written() {
+        for (list, expected) in [
+            ("[]", vec![]),
+            ("[ 1,2 , 3]", vec![1, 2, 3]),
+            (
+                "[12345678, 1234567, 99999999999999999999]",
+                vec![12_345_678, 1_234_567, u64::MAX],
+            ),
+            ("[-4, 0, 5]", vec![0, 5]),
+        ] {
+            let mut found = Vec::new();
+            let list = list.to_owned() + &" ".repeat(50);
+            assert!(
+                Cursor::new(list.as_bytes())
+                    .integers(|number| found.push(number))
+                    .unwrap()
+            );
+            assert_eq!(found, expected, "{list}");
+        }
+        let long: Vec<u64> = (0..1000).map(|number| number * number).collect();
+        for comma in [",", ", ", " ,\n"] {
+            let list = long
+                .iter()
+                .map(u64::to_string)
+                .collect::<Vec<_>>()
+                .join(comma);
+            let mut found = Vec::new();
+            let list = format!("[{list}]");
+            assert!(
+                Cursor::new(list.as_bytes())
+                    .integers(|number| found.push(number))
+                    .unwrap()
+            );
+            assert_eq!(found, long);
+        }
+        for list in [
+            "[01]",
+            "[1.5]",
+            "[1, null]",
+            "[1,,2]",
+            "[1 2]",
+            "[1,]",
+            "[1e5, 2]",
+        ] {
+            let list = list.to_owned() + &", 7".repeat(20);
+            assert!(
+                !Cursor::new(list.as_bytes())
+                    .integers(|_| {})
+                    .unwrap_or(false),
+                "{list}"
+            );
+        }
+    }
+
+    #[test]
+    fn large_odd_documents_take_linear_time() {
+        let digits = format!("[{}]", "7".repeat(10 << 20));
+        let keys: String = (0..1_000_000)
+            .map(|key| format!("\"{key}\":{{}},"))
+            .collect();
+        let escapes = format!("\"{}\"", "\\u00e9".repeat(2 << 20));
+        let keys = format!("{{{keys}\"\":0}}");
+        for document in [&digits, &keys, &escapes] {
+            Cursor::new(document.as_bytes()).skip().unwrap();
+        }
+        assert!(Cursor::new(br#""\ud800""#).skip().is_err());
+        assert!(Cursor::new(b"\"a\nb\"").skip().is_err());
     }
 }

@@ -16,6 +16,16 @@ pub(crate) fn digits(text: &[u8]) -> (u64, usize) {
     digits_one_by_one(text)
 }
 
+/// Reads a number of 1 to 7 digits, the first of which is 0 only if it is the one; gives the value
+/// and how many bytes it took. `None` when something else stands here, or nearly nothing behind it.
+#[inline(always)]
+pub(crate) fn short_number(text: &[u8]) -> Option<(u32, usize)> {
+    let word = u64::from_le_bytes(*text.first_chunk()?);
+    let count = (others(word).trailing_zeros() / 8) as usize;
+    let is_plain = (1..8).contains(&count) && (word as u8 != b'0' || count == 1);
+    is_plain.then(|| (value(word, count) as u32, count))
+}
+
 fn digits_one_by_one(text: &[u8]) -> (u64, usize) {
     let mut value: u64 = 0;
     let mut at = 0;

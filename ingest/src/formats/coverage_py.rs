@@ -3,10 +3,12 @@
 //! Read in one pass, without building the document. Keys of other formats, which go before this
 //! one, are watched for on the way.
 
+use std::borrow::Cow;
+
 use super::{Attempt, Context, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{Failure, ProblemCode, Result};
-use crate::json::{Cursor, Step, Stop};
+use crate::json::{self, Cursor, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
 
 /// Adds the files of a document that is coverage.py's for sure, if it is JSON.
@@ -29,14 +31,17 @@ pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attem
 }
 
 /// What was read of a document.
-struct Document {
+struct Document<'a> {
     /// The files; what one lacks counts only once the document is known to be coverage.py's.
-    files: Vec<(String, Result<File>)>,
+    files: Vec<Entry<'a>>,
     /// Whether a key was seen that may mean another format.
     maybe_other: bool,
 }
 
-impl Document {
+/// The name of a file, and the file.
+type Entry<'a> = (Cow<'a, str>, Result<File>);
+
+impl Document<'_> {
     fn add(self, context: &mut Context<'_>) -> Result<()> {
         self.files
             .into_iter()
@@ -44,17 +49,10 @@ impl Document {
     }
 }
 
-fn read(content: &[u8]) -> Result<Option<Document>> {
-    let mut reader = Reader {
-        cursor: Cursor::new(content),
-        files: Vec::new(),
-        executed: Lines::default(),
-        missing: Lines::default(),
-        rows: Rows::default(),
-    };
-    match reader.document() {
-        Ok(keys) => Ok((keys.files && keys.contexts).then_some(Document {
-            files: reader.files,
+fn read(content: &[u8]) -> Result<Option<Document<'_>>> {
+    match document(content) {
+        Ok((files, keys)) => Ok((keys.files && keys.contexts).then_some(Document {
+            files,
             maybe_other: keys.other || (keys.kind && keys.file),
         })),
         Err(Stop::Broken) => Ok(None),
@@ -107,29 +105,29 @@ struct Rows {
     hits: Vec<u64>,
 }
 
-impl Rows {
-    #[inline]
-    fn push(&mut self, line: u32, hits: u64) {
-        self.lines.push(line);
-        self.hits.push(hits);
-    }
-}
-
 /// Lines that ran and lines that did not, both sorted. One that is in both ran.
 fn merge(executed: &Lines, missing: &Lines, rows: &mut Rows) -> File {
-    rows.lines.clear();
-    rows.hits.clear();
-    let mut missed = &missing.numbers[..];
-    for &line in &executed.numbers {
-        while let [before, rest @ ..] = missed
-            && *before < line
-        {
-            rows.push(*before, 0);
-            missed = rest;
-        }
-        rows.push(line, 1);
+    let (ran, missed) = (&executed.numbers[..], &missing.numbers[..]);
+    let most = ran.len() + missed.len();
+    rows.lines.resize(most, 0);
+    rows.hits.resize(most, 0);
+    let (mut i, mut j, mut count) = (0, 0, 0);
+    // Which list is next is as good as random, so nothing branches on it.
+    for (line, hits) in rows.lines.iter_mut().zip(&mut rows.hits) {
+        let (a, b) = match (ran.get(i), missed.get(j)) {
+            (Some(&a), Some(&b)) => (a, b),
+            (Some(&a), None) => (a, u32::MAX),
+            (None, Some(&b)) => (u32::MAX, b),
+            (None, None) => break,
+        };
+        *line = a.min(b);
+        *hits = u64::from(a <= b);
+        i += usize::from(a <= b);
+        j += usize::from(b <= a);
+        count += 1;
     }
-    missed.iter().for_each(|&line| rows.push(line, 0));
+    rows.lines.truncate(count);
+    rows.hits.truncate(count);
     let mut file = FileBuilder::new();
     file.plain(&rows.lines, &rows.hits);
     File {
@@ -154,89 +152,85 @@ fn add_file(name: &str, file: File, context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-struct Reader<'a> {
-    cursor: Cursor<'a>,
-    files: Vec<(String, Result<File>)>,
+/// The files of a document, and which keys it has.
+fn document(content: &[u8]) -> Step<(Vec<Entry<'_>>, Keys)> {
+    let mut cursor = Cursor::new(content);
+    let mut keys = Keys::default();
+    let (mut files, mut files_wrong) = (Vec::new(), false);
+    cursor.object(|cursor, key| {
+        let is_object = cursor.peek()? == b'{';
+        match &*key {
+            "files" => {
+                keys.files = true;
+                files_wrong = !is_object;
+                files.clear();
+                if is_object {
+                    files = read_files(cursor)?;
+                    return Ok(());
+                }
+            }
+            "meta" if is_object => return meta(cursor, &mut keys),
+            // Whether some of these decide depends on their values: the general rules look at them.
+            "coverage" | "RSpec" | "MiniTest" | "fileReports" | "source_files" | "coverageData"
+            | "uploader" | "flowStatus" | "command_name" => keys.other = true,
+            "Type" => keys.kind = true,
+            "File" => keys.file = true,
+            _ => {}
+        }
+        cursor.skip_text()
+    })?;
+    cursor.end()?;
+    if files_wrong && keys.contexts {
+        return Err(Stop::Fails("coverage.py: files is no object".into()));
+    }
+    Ok((files, keys))
+}
+
+fn meta(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Step<()> {
+    keys.contexts = false;
+    cursor.object(|cursor, key| {
+        keys.contexts |= key == "show_contexts";
+        keys.other |= key == "simplecov_version";
+        cursor.skip_text()
+    })
+}
+
+fn read_files<'a>(cursor: &mut Cursor<'a>) -> Step<Vec<Entry<'a>>> {
+    let files = json::entries(
+        cursor,
+        br#""executed_lines""#,
+        |reader: &mut Reader, cursor, name| {
+            let file = match cursor.peek()? {
+                b'{' => reader.file(cursor, &name)?,
+                _ => {
+                    cursor.skip()?;
+                    Err(Failure::fails(format!("coverage.py: {name} is no object")))
+                }
+            };
+            Ok((name, file))
+        },
+    )?;
+    Ok(json::last_of_each(files, |(name, _)| name))
+}
+
+/// Reads files one by one; what it needs for one takes the place of what the last one had.
+#[derive(Default)]
+struct Reader {
     executed: Lines,
     missing: Lines,
     rows: Rows,
 }
 
-impl Reader<'_> {
-    fn document(&mut self) -> Step<Keys> {
-        let mut keys = Keys::default();
-        let mut files_wrong = false;
-        self.cursor.expect(b'{')?;
-        let mut first = true;
-        while let Some(key) = self.cursor.key(&mut first)? {
-            let is_object = self.cursor.peek()? == b'{';
-            match &*key {
-                "files" => {
-                    keys.files = true;
-                    self.files.clear();
-                    files_wrong = !is_object;
-                    if is_object {
-                        self.files()?;
-                        continue;
-                    }
-                }
-                "meta" if is_object => {
-                    self.meta(&mut keys)?;
-                    continue;
-                }
-                // Whether some of these decide depends on their values: the general rules look at them.
-                "coverage" | "RSpec" | "MiniTest" | "fileReports" | "source_files"
-                | "coverageData" | "uploader" | "flowStatus" | "command_name" => keys.other = true,
-                "Type" => keys.kind = true,
-                "File" => keys.file = true,
-                _ => {}
-            }
-            self.cursor.skip()?;
-        }
-        self.cursor.end()?;
-        if files_wrong && keys.contexts {
-            return Err(Stop::Fails("coverage.py: files is no object".into()));
-        }
-        Ok(keys)
-    }
-
-    fn meta(&mut self, keys: &mut Keys) -> Step<()> {
-        self.cursor.expect(b'{')?;
-        keys.contexts = false;
-        let mut first = true;
-        while let Some(key) = self.cursor.key(&mut first)? {
-            keys.contexts |= key == "show_contexts";
-            keys.other |= key == "simplecov_version";
-            self.cursor.skip()?;
-        }
-        Ok(())
-    }
-
-    fn files(&mut self) -> Step<()> {
-        self.cursor.expect(b'{')?;
-        let mut first = true;
-        while let Some(name) = self.cursor.key(&mut first)? {
-            let lines = match self.cursor.peek()? {
-                b'{' => self.file(&name)?,
-                _ => {
-                    self.cursor.skip()?;
-                    Err(Failure::fails(format!("coverage.py: {name} is no object")))
-                }
-            };
-            self.files.push((name.into_owned(), lines));
-        }
-        Ok(())
-    }
-
-    fn file(&mut self, name: &str) -> Step<Result<File>> {
+impl Reader {
+    fn file(&mut self, cursor: &mut Cursor<'_>, name: &str) -> Step<Result<File>> {
         let (mut executed, mut missing) = (List::Absent, List::Absent);
-        self.cursor.expect(b'{')?;
+        cursor.expect(b'{')?;
         let mut first = true;
-        while let Some(key) = self.cursor.key(&mut first)? {
-            match &*key {
-                "executed_lines" => executed = line_numbers(&mut self.cursor, &mut self.executed)?,
-                "missing_lines" => missing = line_numbers(&mut self.cursor, &mut self.missing)?,
-                _ => self.cursor.skip()?,
+        while let Some(key) = cursor.raw_key(&mut first)? {
+            match key {
+                b"executed_lines" => executed = line_numbers(cursor, &mut self.executed)?,
+                b"missing_lines" => missing = line_numbers(cursor, &mut self.missing)?,
+                _ => cursor.skip()?,
             }
         }
         let check = |list: List, key: &str| match list {

@@ -14,6 +14,9 @@ use super::{Cursor, Step, Stop};
 
 /// Entries are read in pieces of about so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
+/// How far behind its piece a guessed entry may go, in bytes: of a wrong guess nobody knows where it
+/// ends. An entry that goes further is read again when it is known to be one.
+const MAX_BEYOND_BYTES: usize = 4 << 20;
 /// Guesses for the start of one piece.
 const MAX_GUESSES: usize = 4;
 /// The longest key that is looked for where an entry may start, in bytes.
@@ -38,15 +41,20 @@ pub(crate) fn entries<'a, R: Default, T: Send>(
     let pieces: Vec<_> = starts.iter().copied().zip(limits).collect();
     let mut pieces: Vec<Piece<T>> = pieces
         .into_par_iter()
-        .map(|(start, limit)| Piece::read(bytes, start, limit, &read))
+        .map(|(start, limit)| {
+            let end = limit.saturating_add(MAX_BEYOND_BYTES).min(bytes.len());
+            Piece::read(&bytes[..end], start, limit, &read)
+        })
         .collect();
     let mut all = Vec::new();
     let mut next = pieces.drain(..).peekable();
     loop {
         while next.next_if(|piece| piece.start < at).is_some() {}
-        let limit = next.peek().map_or(bytes.len(), |piece| piece.start);
+        let limit = next
+            .peek()
+            .map_or(bytes.len(), |piece| piece.start.max(at + 1));
         let piece = next
-            .next_if(|piece| piece.start == at)
+            .next_if(|piece| piece.start == at && piece.end.is_ok())
             .unwrap_or_else(|| Piece::read(bytes, at, limit, &read));
         let (end, closes) = piece.end?;
         all.extend(piece.entries);

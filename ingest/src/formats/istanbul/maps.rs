@@ -8,7 +8,7 @@ use engine::model::Coverage;
 use crate::formats::MAX_LINE;
 use crate::formats::lines::coverage;
 use crate::json::{Cursor, Step, Value};
-use crate::number::integer;
+use crate::number::{integer, short_number};
 
 /// A column that the report leaves open.
 pub(super) const OPEN: u32 = u32::MAX;
@@ -153,21 +153,19 @@ impl<'a> Ids<'a> {
         if self.slots.is_some() {
             return false;
         }
-        let before = cursor.clone();
-        if cursor.take(b"\"")
-            && let Some(id) = cursor.natural()
-            && cursor.take(b"\":")
-        {
-            if self.count == 0 {
-                self.first = id;
-            }
-            if self.first.wrapping_add(self.count as u64) == id {
-                self.count += 1;
-                return true;
-            }
+        let Some((id, length)) = plain_id(cursor.rest()) else {
+            return false;
+        };
+        let id = u64::from(id);
+        if self.count == 0 {
+            self.first = id;
         }
-        *cursor = before;
-        false
+        let is_next = self.first + self.count as u64 == id;
+        if is_next {
+            self.count += 1;
+            cursor.advance(length);
+        }
+        is_next
     }
 
     /// The slot of any key: a new one, or that which the key has already.
@@ -192,6 +190,14 @@ impl<'a> Ids<'a> {
             }
         }
     }
+}
+
+/// A number in quotes with a colon behind, and its length.
+#[inline(always)]
+fn plain_id(text: &[u8]) -> Option<(u32, usize)> {
+    let (id, length) = short_number(text.strip_prefix(b"\"")?)?;
+    let is_key = text.get(1 + length..)?.starts_with(b"\":");
+    is_key.then_some((id, length + 3))
 }
 
 /// Where the values of one map's keys are in another.
@@ -332,13 +338,12 @@ impl Reader {
         }
         let (mut own, mut loc) = (Span::default(), None);
         let mut first = true;
-        while let Some(key) = cursor.key(&mut first)? {
-            cursor.peek()?;
-            match &*key {
-                "loc" => loc = Some(self.span(cursor)?),
-                "start" => (own.line, own.column) = self.point(cursor)?,
-                "end" => (own.end_line, own.end_column) = self.point(cursor)?,
-                "locations" if cursor.peek()? == b'[' => {
+        while let Some(key) = cursor.raw_key(&mut first)? {
+            match key {
+                b"loc" => loc = Some(self.span(cursor)?),
+                b"start" => (own.line, own.column) = self.point(cursor)?,
+                b"end" => (own.end_line, own.end_column) = self.point(cursor)?,
+                b"locations" if cursor.peek()? == b'[' => {
                     let start = locations.len() as u32;
                     cursor.array(|cursor| {
                         locations.push(self.span(cursor)?);
@@ -346,9 +351,9 @@ impl Reader {
                     })?;
                     node.locations = Some((start, locations.len() as u32));
                 }
-                "type" => node.is_if = cursor.raw()? == br#""if""#,
-                "skip" => node.skip = cursor.raw()? == b"true",
-                "decl" if plain_span(cursor).is_some() => {}
+                b"type" => node.is_if = cursor.raw()? == br#""if""#,
+                b"skip" => node.skip = cursor.raw()? == b"true",
+                b"decl" if plain_span(cursor).is_some() => {}
                 _ => cursor.skip()?,
             }
         }
@@ -500,48 +505,35 @@ impl Style for Spaced {
 /// A location of the usual form, if that is what stands at the cursor.
 #[inline]
 fn plain_span(cursor: &mut Cursor<'_>) -> Option<Span> {
-    let before = cursor.clone();
-    let mut span = span_of::<Compact>(cursor);
-    if span.is_none() {
-        *cursor = before.clone();
-        span = span_of::<Spaced>(cursor);
-    }
-    if span.is_none() {
-        *cursor = before;
-    }
-    span
+    let rest = cursor.rest();
+    let (span, length) = span_of::<Compact>(rest).or_else(|| span_of::<Spaced>(rest))?;
+    cursor.advance(length);
+    Some(span)
 }
 
+/// The location at the start of a text, and its length.
 #[inline(always)]
-fn span_of<S: Style>(cursor: &mut Cursor<'_>) -> Option<Span> {
-    if !cursor.take(S::OPEN) {
-        return None;
-    }
-    let (line, column) = point_of::<S>(cursor)?;
-    if !cursor.take(S::END) {
-        return None;
-    }
-    let (end_line, end_column) = point_of::<S>(cursor)?;
+fn span_of<S: Style>(text: &[u8]) -> Option<(Span, usize)> {
+    let rest = text.strip_prefix(S::OPEN)?;
+    let (line, column, rest) = point_of::<S>(rest)?;
+    let (end_line, end_column, rest) = point_of::<S>(rest.strip_prefix(S::END)?)?;
+    let rest = rest.strip_prefix(b"}}")?;
     let span = Span {
         line,
         column,
         end_line,
         end_column,
     };
-    (line <= MAX_LINE && cursor.take(b"}}")).then_some(span)
+    Some((span, text.len() - rest.len()))
 }
 
+/// A line and a column, and what stands behind them.
 #[inline(always)]
-fn point_of<S: Style>(cursor: &mut Cursor<'_>) -> Option<(u32, u32)> {
-    let clamped = |value: u64| value.min(u64::from(OPEN) - 1) as u32;
-    let line = clamped(cursor.natural()?);
-    if !cursor.take(S::COLUMN) {
-        return None;
+fn point_of<S: Style>(text: &[u8]) -> Option<(u32, u32, &[u8])> {
+    let (line, length) = short_number(text)?;
+    let rest = text.get(length..)?.strip_prefix(S::COLUMN)?;
+    match short_number(rest) {
+        Some((column, length)) => Some((line, column, rest.get(length..)?)),
+        None => Some((line, OPEN, rest.strip_prefix(b"null")?)),
     }
-    let column = match cursor.natural() {
-        Some(column) => clamped(column),
-        None if cursor.take(b"null") => OPEN,
-        None => return None,
-    };
-    Some((line, column))
 }
