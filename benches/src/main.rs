@@ -1,8 +1,11 @@
 //! Measures Hitline on this machine, and writes down what it found.
 
+mod extremes;
 mod generate;
 mod node;
 mod parsers;
+mod peers;
+mod program;
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,6 +16,7 @@ use clap::{Parser, ValueEnum};
 use engine::clock::Clock;
 
 use generate::Shape;
+use parsers::Bench;
 
 /// Measures parsers, latency, start and memory. Compare only figures of one run.
 #[derive(Parser)]
@@ -21,14 +25,21 @@ struct Args {
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Lines of each report that a parser is timed on
-    #[arg(long, default_value_t = 2_000_000)]
+    #[arg(
+        long,
+        default_value_t = 2_000_000,
+        default_value_if("quick", "true", "200000")
+    )]
     lines: usize,
     /// Sources of each report that a parser is timed on
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = 8000, default_value_if("quick", "true", "800"))]
     files: usize,
     /// Seed of the generated reports
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Smaller reports and fewer runs, for a first look
+    #[arg(long)]
+    quick: bool,
     /// Write the result here, too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -36,8 +47,10 @@ struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// MB/s of each parser
+    /// MB/s of each parser, beside other programs, and by class of input
     Parsers,
+    /// Reports that break other programs, or are made to take long
+    Extremes,
     /// Latency of uploads, time to start, memory
     Node,
 }
@@ -48,6 +61,7 @@ async fn main() -> Result<()> {
     let hitline = node::hitline()?;
     let now_us = Clock::system().now_us();
     let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
+    let bench = Bench::new(&hitline, now_us, args.quick)?;
     let mut result = String::new();
     if wants(Part::Parsers) {
         let shape = Shape {
@@ -55,11 +69,10 @@ async fn main() -> Result<()> {
             lines: args.lines,
             seed: args.seed,
         };
-        let table = parsers::measure(&hitline, shape, now_us)?;
-        result += &format!(
-            "\n## Parsers\n\nOne core, best of several runs: report to merged evidence with fixed paths, {} sources of about {} lines.\n\n{table}",
-            args.files, args.lines
-        );
+        result += &parsers::measure(&bench, shape)?;
+    }
+    if wants(Part::Extremes) {
+        result += &extremes::measure(&bench, args.seed)?;
     }
     if wants(Part::Node) {
         result += &format!("\n{}", node::measure(&hitline, args.seed, now_us).await?);
