@@ -60,3 +60,29 @@ fn lcov_export_has_the_totals_of_the_report() {
     project.write("lcov.info", &printed);
     summary.same(&project.read(&["lcov.info"]));
 }
+
+#[test]
+fn json_export_has_the_totals_of_the_report() {
+    let (project, summary) = run();
+    let printed = project.run(&format!("llvm-cov export {BINARY}"));
+    project.write("llvm.json", &printed);
+    summary.same(&project.read(&["llvm.json"]));
+}
+
+/// Codecov leaves out lines that only close a brace, and this text has no branches.
+#[test]
+fn shown_text_has_the_lines_of_the_report_but_closing_braces() {
+    let (project, summary) = run();
+    let printed = project.run(&format!("llvm-cov show {BINARY}"));
+    project.write("shop.app.coverage.txt", &printed);
+    let braces = |count: &str| {
+        let lines = printed.lines().filter(|line| {
+            let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+            matches!(columns[..], [_, hits, "}"] if !hits.is_empty() && (hits == "0" || count == "any"))
+        });
+        lines.count() as u64
+    };
+    let read = project.read(&["shop.app.coverage.txt"]);
+    assert_eq!(read.lines, summary.lines - braces("any"));
+    assert_eq!(read.misses, summary.missed - braces("0"));
+}

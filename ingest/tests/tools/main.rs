@@ -15,3 +15,4 @@ mod node;
 mod php;
 mod project;
 mod python;
+mod ruby;

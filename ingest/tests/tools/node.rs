@@ -1,5 +1,6 @@
 //! c8 and nyc: one measures with V8, a statement for each line; the other instruments the code.
 
+use engine::model::{Kind, State};
 use serde_json::Value;
 
 use super::project::Project;
@@ -75,4 +76,71 @@ fn nyc_cobertura_has_the_lines_and_functions_of_the_summary() {
     assert_eq!(read.lines, summary.lines + summary.functions);
     assert_eq!(read.covered(), summary.covered + summary.functions_called);
     assert!(read.partials > 0, "some lines ran in part");
+}
+
+/// Istanbul's Clover has arms taken as `truecount` and missed ones as `falsecount`, where Clover has how often a
+/// condition was true and false: lines are the summary's, and those that branch are whole, partial or missed by
+/// what Codecov makes of these counts.
+fn clover_has_the_lines_of_the_summary(tool: &str) {
+    let (project, summary) = run(tool);
+    let xml = project.text("coverage/clover.xml");
+    let read = project.read(&["coverage/clover.xml"]);
+    assert_eq!(read.lines, summary.lines);
+    let plain = xml.lines().filter(|line| line.contains("type=\"stmt\""));
+    let (ran, missed): (Vec<_>, Vec<_>) = plain.partition(|line| !line.contains("count=\"0\""));
+    let expected = ((ran.len() + missed.len()) as u64, ran.len() as u64);
+    assert_eq!(read.of_kind(Kind::Line), expected);
+    assert_eq!(read.of_kind(Kind::Branch).0, summary.lines - expected.0);
+}
+
+#[test]
+fn c8_clover_has_the_lines_of_the_summary() {
+    clover_has_the_lines_of_the_summary("c8");
+}
+
+#[test]
+fn nyc_clover_has_the_lines_of_the_summary() {
+    clover_has_the_lines_of_the_summary("nyc");
+}
+
+/// Istanbul's JSON has statements, functions and arms, and all count where they start. So the lines are those of
+/// the tracefile, which has statements only, and the other starts; a line that ran there, ran here.
+fn json_has_the_lines_of_the_summary_and_more(tool: &str) {
+    let (project, summary) = run(tool);
+    let statements = project.read(&["coverage/lcov.info"]);
+    let read = project.read(&["coverage/coverage-final.json"]);
+    let sources = ["lib/stock.js", "lib/text.js"];
+    for source in sources {
+        let all = read.of(source);
+        for (line, _, state) in statements.of(source) {
+            let found = all.iter().find(|(number, _, _)| *number == line);
+            let (_, _, found) = found.unwrap_or_else(|| panic!("{source} has no line {line}"));
+            assert!(
+                state == State::Miss || *found == State::Hit,
+                "{source}:{line}"
+            );
+        }
+    }
+    let (plain, _) = read.of_kind(Kind::Line);
+    assert!(plain <= summary.lines && read.lines >= summary.lines);
+    assert_eq!(read.partials, 0);
+    assert!(read.of_kind(Kind::Method) <= (summary.functions, summary.functions_called));
+}
+
+#[test]
+fn c8_json_has_the_lines_of_the_summary_and_more() {
+    json_has_the_lines_of_the_summary_and_more("c8");
+}
+
+#[test]
+fn nyc_json_has_the_lines_of_the_summary_and_more() {
+    json_has_the_lines_of_the_summary_and_more("nyc");
+}
+
+#[test]
+fn nyc_json_has_partial_lines_when_asked_for() {
+    let (project, _) = run("nyc");
+    let yaml = "parsers: {javascript: {enable_partials: true}}";
+    let read = project.read_with(yaml, &["coverage/coverage-final.json"]);
+    assert!(read.partials > 0 && read.arms > read.arms_taken);
 }

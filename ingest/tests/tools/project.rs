@@ -54,6 +54,17 @@ impl Project {
         printed
     }
 
+    /// The files in a folder of the project whose name ends so.
+    pub(crate) fn files(&self, folder: &str, ending: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.folder.path().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(ending))
+            .collect();
+        names.sort();
+        names
+    }
+
     /// The text of one of its files.
     pub(crate) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap()
@@ -66,13 +77,23 @@ impl Project {
 
     /// Reads reports as one upload. They must say something, and nothing odd.
     pub(crate) fn read(&self, reports: &[impl AsRef<str>]) -> Lines {
-        let outcome = self.upload("{}", reports);
+        self.read_with("{}", reports)
+    }
+
+    /// Reads reports with a codecov.yml.
+    pub(crate) fn read_with(&self, yaml: &str, reports: &[impl AsRef<str>]) -> Lines {
+        let outcome = self.upload_with(yaml, reports);
         assert_eq!(outcome.problems, []);
         Lines::count(outcome)
     }
 
-    /// What comes of an upload of these reports, in a repository of the project's files.
-    pub(crate) fn upload(&self, yaml: &str, reports: &[impl AsRef<str>]) -> Outcome {
+    /// What comes of an upload of these reports, whatever that is.
+    pub(crate) fn upload(&self, reports: &[impl AsRef<str>]) -> Outcome {
+        self.upload_with("{}", reports)
+    }
+
+    /// What comes of an upload of these reports, in a repository of the project's files with this codecov.yml.
+    fn upload_with(&self, yaml: &str, reports: &[impl AsRef<str>]) -> Outcome {
         let file = |name: &str| {
             UploadedFile::new(
                 name.to_owned(),
@@ -152,6 +173,17 @@ impl Lines {
         file.rows()
             .filter_map(|(line, row)| Some((line, row.kind, row.coverage().state()?)))
             .collect()
+    }
+
+    /// Lines of one kind: all of them, and those that ran.
+    pub(crate) fn of_kind(&self, kind: Kind) -> (u64, u64) {
+        let paths = self.outcome.files.iter().map(|(path, _)| path);
+        let lines = paths.flat_map(|path| self.of(path));
+        let states: Vec<State> = lines
+            .filter_map(|(_, found, state)| (found == kind).then_some(state))
+            .collect();
+        let ran = states.iter().filter(|&&state| state != State::Miss).count();
+        (states.len() as u64, ran as u64)
     }
 }
 
