@@ -68,6 +68,7 @@ pub(crate) fn measure(bench: &Bench, seed: u64) -> Result<String> {
     }
     text += "\n## Reports made to take long\n\nAll cores.\n\n| report | MB | seconds | lines | memory, own and all, MB |\n| --- | --- | --- | --- | --- |\n";
     for (name, write) in HOSTILE {
+        eprintln!("benches: {name}");
         let path = bench.folder().join("hostile");
         let mut out = BufWriter::new(File::create(&path)?);
         write(&mut out)?;

@@ -137,6 +137,16 @@ impl Kind {
         )
     }
 
+    /// How many times less a large report of this format covers, so that it does not become too large.
+    pub(crate) fn weight(self) -> usize {
+        match self {
+            Kind::Scoverage => 8,
+            Kind::OpenCover => 4,
+            Kind::Istanbul => 2,
+            _ => 1,
+        }
+    }
+
     /// The shape, with one source where a report is of one.
     fn fitting(self, shape: Shape) -> Shape {
         let files = if self == Kind::Gcov { 1 } else { shape.files };

@@ -63,10 +63,34 @@ fn rate(text: &str, words: &str) -> (u64, u64) {
     ((per_myriad * all + 5000) / 10_000, all)
 }
 
+/// What gcov counts, but for the lines of which not all blocks ran: a star behind their count hides them from
+/// Codecov's reader, and from ours.
+fn gcov_text(project: &Project) -> Summary {
+    let mut summary = gcov(project, "-p");
+    for report in project.files(".", ".gcov") {
+        let mut is_starred = false;
+        for line in project.text(&report).lines() {
+            if is_starred && line.starts_with("branch") {
+                summary.arms -= 1;
+                let is_missed = line.contains("taken 0") || line.contains("never executed");
+                summary.taken -= u64::from(!is_missed);
+            } else if line.starts_with(' ') {
+                is_starred = line
+                    .split(':')
+                    .next()
+                    .is_some_and(|count| count.ends_with('*'));
+                summary.lines -= u64::from(is_starred);
+                summary.covered -= u64::from(is_starred);
+            }
+        }
+    }
+    summary
+}
+
 #[test]
 fn gcov_text_has_the_lines_that_gcov_counts() {
     let project = run();
-    let summary = gcov(&project, "-p");
+    let summary = gcov_text(&project);
     let read = project.read(&project.files(".", ".gcov"));
     summary.same_lines(&read);
     assert_eq!(
@@ -79,7 +103,7 @@ fn gcov_text_has_the_lines_that_gcov_counts() {
 #[test]
 fn gcov_text_has_the_arms_that_gcov_counts_when_asked_for() {
     let project = run();
-    let summary = gcov(&project, "-p");
+    let summary = gcov_text(&project);
     let detection = "{conditional: yes, loop: yes, macro: yes, method: yes}";
     let yaml = format!("parsers: {{gcov: {{branch_detection: {detection}}}}}");
     summary.same(&project.read_with(&yaml, &project.files(".", ".gcov")));
