@@ -285,7 +285,7 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     fn add_branch(&mut self, number: u32, branch: Branch<'_>, context: &Context<'_>) {
-        if context.parsers.cobertura_partials_as_hits && branch.taken > 0 {
+        if context.parsers.cobertura_partials_as_hits && !branch.starts_with_zero {
             return self.lines.hits(number, 1);
         }
         let handles_missing = context.parsers.cobertura_handle_missing_conditions;
