@@ -19,6 +19,7 @@ pub mod model;
 pub mod pack;
 pub mod queue;
 pub mod secret;
+pub mod simd;
 pub mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,5 +1,7 @@
 //! Numbers as reports write them.
 
+use engine::simd::other_than_digits;
+
 /// The digit `0` in every byte.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
@@ -58,34 +60,39 @@ fn value(word: u64, count: usize) -> u64 {
     if count == 0 {
         return 0;
     }
-    let digits = (word ^ ZEROS) << (64 - 8 * count);
-    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let fours = fours((word ^ ZEROS) << (64 - 8 * count));
     (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff
 }
 
-/// The start of a text of which 8 times `WORDS` bytes, 4 words at most, are looked at at once:
-/// numbers between bytes that are none.
-#[derive(Clone, Copy)]
-pub(crate) struct Window<'a, const WORDS: usize> {
-    text: &'a [u8],
-    /// A bit for every byte that is no digit and was not taken yet.
-    others: u32,
+/// The numbers that the lower and the upper four bytes are, which stand for a digit each: in the lower
+/// and the upper half.
+#[inline]
+fn fours(digits: u64) -> u64 {
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff
 }
 
-impl<'a, const WORDS: usize> Window<'a, WORDS> {
+/// The start of a text, of which [`Window::BYTES`] bytes are looked at at once: numbers between bytes
+/// that are none.
+pub(crate) struct Window<'a> {
+    text: &'a [u8; Window::BYTES + 8],
+    /// A bit for every byte that is no digit and was not taken yet.
+    others: u64,
+}
+
+impl<'a> Window<'a> {
+    /// Bytes that a window looks at.
+    pub(crate) const BYTES: usize = 64;
+
     /// Looks at a text; `None` when it may end in the window.
     #[inline]
-    pub(crate) fn new(text: &'a [u8]) -> Option<Window<'a, WORDS>> {
-        let text = text.get(..8 * WORDS + 8)?;
-        let mut bits = 0;
-        for word in 0..WORDS {
-            bits |= (gathered(others(word_at(text, 8 * word))) as u32) << (8 * word);
-        }
-        Some(Window { text, others: bits })
+    pub(crate) fn new(text: &'a [u8]) -> Option<Window<'a>> {
+        let text: &[u8; Window::BYTES + 8] = text.first_chunk()?;
+        let others = other_than_digits(text.first_chunk()?);
+        Some(Window { text, others })
     }
 
-    /// The place of the next byte that is no digit; 32 when there is none.
+    /// The place of the next byte that is no digit; [`Window::BYTES`] when there is none.
     #[inline]
     pub(crate) fn next_other(&mut self) -> usize {
         let at = self.others.trailing_zeros() as usize;
@@ -93,30 +100,54 @@ impl<'a, const WORDS: usize> Window<'a, WORDS> {
         at
     }
 
-    /// The byte at a place; 0 behind the window.
+    /// The text from a place on, in the window and a little behind it.
     #[inline]
-    pub(crate) fn byte(self, at: usize) -> u8 {
-        if at < 8 * WORDS { self.text[at] } else { 0 }
+    pub(crate) fn from(&self, at: usize) -> &'a [u8] {
+        self.text.get(at..).unwrap_or_default()
     }
 
-    /// The number that the digits from `start` to before `end` are; there are 0..=8.
+    /// Goes on behind bytes that are no digits.
     #[inline]
-    pub(crate) fn number(self, start: usize, end: usize) -> u64 {
-        value(word_at(self.text, start), end - start)
+    pub(crate) fn skip(&mut self, others: usize) {
+        for _ in 0..others {
+            self.others &= self.others.wrapping_sub(1);
+        }
     }
-}
 
-#[inline]
-fn word_at(text: &[u8], at: usize) -> u64 {
-    text[at..]
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
+    /// The byte at a place in the window or up to 7 bytes behind it.
+    #[inline]
+    pub(crate) fn byte(&self, at: usize) -> u8 {
+        self.text[at]
+    }
 
-/// The highest bits of the bytes, side by side.
-#[inline]
-fn gathered(highest: u64) -> u8 {
-    ((highest >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+    /// The number that the digits from `start` to before `end` are; there are 1..=8.
+    #[inline]
+    pub(crate) fn number(&self, start: usize, end: usize) -> u64 {
+        value(self.word(start), end - start)
+    }
+
+    /// Two numbers of 1..=8 digits: `a` to before `a_end`, and `b` to before `b_end`.
+    #[inline]
+    pub(crate) fn numbers(
+        &self,
+        (a, a_end): (usize, usize),
+        (b, b_end): (usize, usize),
+    ) -> (u64, u64) {
+        if (a_end - a).max(b_end - b) > 4 {
+            return (self.number(a, a_end), self.number(b, b_end));
+        }
+        let four = |start: usize, end: usize| {
+            u64::from((self.word(start) as u32 ^ ZEROS as u32) << (32 - 8 * (end - start)))
+        };
+        let both = fours(four(a, a_end) | four(b, b_end) << 32);
+        (both & 0xffff, both >> 32)
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        let rest = self.text[at % Window::BYTES..].first_chunk();
+        rest.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
 }
 
 /// A count that may be too large for 64 bits.
@@ -188,19 +219,45 @@ pub(crate) fn truncated(text: &[u8]) -> Option<f64> {
 mod tests {
     use super::*;
 
+    fn window(text: &str) -> [u8; 72] {
+        let mut bytes = [b'.'; 72];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        bytes
+    }
+
     #[test]
     fn a_window_finds_what_stands_between_numbers() {
-        let mut window = Window::<2>::new(b"120,3,45,-\n.............").unwrap();
-        let [a, b, c] = [
-            window.next_other(),
-            window.next_other(),
-            window.next_other(),
-        ];
-        assert_eq!((a, b, c), (3, 5, 8));
-        assert_eq!((window.number(0, a), window.number(a + 1, b)), (120, 3));
-        assert_eq!(window.byte(c + 1), b'-');
-        assert_eq!((window.byte(15), window.byte(16)), (b'.', 0));
-        assert!(Window::<2>::new(b"120,3,45,-\n............").is_none());
+        let text = window("DA:120,3,45,-");
+        let mut window = Window::new(&text).unwrap();
+        window.skip(3);
+        let [a, b, c] = [(); 3].map(|()| window.next_other());
+        assert_eq!((a, b, c), (6, 8, 11));
+        assert_eq!((window.number(3, a), window.number(a + 1, b)), (120, 3));
+        assert_eq!(window.numbers((3, a), (b + 1, c)), (120, 45));
+        assert_eq!((window.byte(c + 1), window.byte(71)), (b'-', b'.'));
+        assert!(Window::new(&text[1..]).is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_window_knows_every_digit(bytes: [u8; 72], digits in "[0-9/:]{72}") {
+            for text in [bytes, digits.as_bytes().try_into().unwrap()] {
+                let mut window = Window::new(&text).unwrap();
+                for at in (0..64).filter(|&at| !text[at].is_ascii_digit()) {
+                    proptest::prop_assert_eq!(window.next_other(), at);
+                }
+                proptest::prop_assert_eq!(window.next_other(), 64);
+            }
+        }
+
+        #[test]
+        fn two_numbers_are_read_at_once(a in 0..100_000_000_u64, b in 0..100_000_000_u64, less in 0..8_u32) {
+            let (a, b) = (a / 10_u64.pow(less), b / 10_u64.pow(7 - less));
+            let text = window(&format!("{a},{b}"));
+            let mut window = Window::new(&text).unwrap();
+            let (comma, end) = (window.next_other(), window.next_other());
+            proptest::prop_assert_eq!(window.numbers((0, comma), (comma + 1, end)), (a, b));
+        }
     }
 
     #[test]

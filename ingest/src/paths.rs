@@ -7,11 +7,13 @@ mod doctor;
 mod known;
 mod tree;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
+use memchr::memchr;
 use regex::Regex;
 
 use crate::error::{Failure, Result};
@@ -93,10 +95,10 @@ impl PathFixer {
             return Ok(Fate::Unmatched);
         };
         if let Some(fixes) = &self.fixes {
-            fixed = fixes.apply(&fixed);
+            fixed = Cow::Owned(fixes.apply(&fixed));
         }
-        fixed = match &self.tree {
-            Some(_) if self.keeps_paths => fixed,
+        let mut fixed = match &self.tree {
+            Some(_) if self.keeps_paths => fixed.into_owned(),
             Some(tree) => match tree.resolve(&fixed) {
                 Some(found) => found.to_owned(),
                 None => return Ok(Fate::Unmatched),
@@ -157,12 +159,15 @@ impl PathFixer {
 
 /// The path with plain slashes and nothing to climb over; `None` if it names a folder or nothing.
 /// Fails for a path of dots and slashes alone.
-fn cleaned(path: &str) -> Result<Option<String>> {
+fn cleaned(path: &str) -> Result<Option<Cow<'_, str>>> {
     if path.is_empty() {
         return Ok(None);
     }
-    let slashed = path.replace('\\', "/");
-    let bare = slashed.trim_start_matches(['.', '/']);
+    if memchr(b'\\', path.as_bytes()).is_some() {
+        let slashed = cleaned(&path.replace('\\', "/"))?.map(Cow::into_owned);
+        return Ok(slashed.map(Cow::Owned));
+    }
+    let bare = path.trim_start_matches(['.', '/']);
     if bare.is_empty() {
         return Err(Failure::fails(format!("path {path:?} names no file")));
     }
@@ -215,9 +220,9 @@ impl<'a> FilePaths<'a> {
     /// Like [`FilePaths::fix`], then below each of `bases`. A file asks with the same bases always.
     pub fn fix_below(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
         let mut seen = self.seen.borrow_mut();
-        let fate = match seen.entry(path.to_owned()) {
-            Entry::Occupied(seen) => seen.into_mut(),
-            Entry::Vacant(free) => {
+        let fate = match seen.entry_ref(path) {
+            EntryRef::Occupied(seen) => seen.into_mut(),
+            EntryRef::Vacant(free) => {
                 if self.bases.borrow().len() < bases.len() {
                     self.bases.replace(bases.to_vec());
                 }

@@ -333,30 +333,14 @@ fn fold(read: Vec<Read>) -> Outcome {
         outcome.error = Some(empty_error(&outcome.reports));
         return outcome;
     }
-    outcome.files = folded.into_files();
-    outcome.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    outcome.totals = totals_of(&outcome.files);
+    (outcome.files, outcome.totals) = folded.into_sorted();
+    outcome.totals.sessions = 1;
     outcome
 }
 
 fn merge(mut left: Found, right: Found) -> Found {
-    for (path, file) in right.into_files() {
-        left.add(path, file);
-    }
+    left.include(right);
     left
-}
-
-/// Counts over the files of one session.
-fn totals_of(files: &[(String, FileCoverage)]) -> Totals {
-    let mut totals = Totals {
-        files: files.len() as u64,
-        sessions: 1,
-        ..Totals::default()
-    };
-    for (_, file) in files {
-        totals += file.totals();
-    }
-    totals
 }
 
 fn empty_error(reports: &[Report]) -> UploadError {

@@ -1,5 +1,6 @@
 //! The name of one arm of a branch.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The longest name that an [`ArmId`] keeps as text, in bytes.
@@ -12,9 +13,23 @@ const HASHED: u8 = 0xff;
 ///
 /// A name of more than 15 bytes keeps its identity (a hash of 15 bytes) but not its text; no known
 /// tool writes one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct ArmId([u8; 16]);
+
+impl Ord for ArmId {
+    #[inline]
+    fn cmp(&self, other: &ArmId) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for ArmId {
+    #[inline]
+    fn partial_cmp(&self, other: &ArmId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl ArmId {
     /// The id of a name, as it stands in the report.

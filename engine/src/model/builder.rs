@@ -1,7 +1,12 @@
 //! Collects what one upload says of one file.
 
+use std::ops::Range;
+
 use super::part::{Part, Said};
 use super::{ArmId, Complexity, Coverage, Evidence, FileCoverage, Kind};
+
+/// Late rows of appended files that are kept before they are merged, at least.
+const MIN_LATE_ROWS: usize = 1 << 16;
 
 /// Takes the lines of a file in any order; ascending plain lines are the fast path.
 ///
@@ -27,14 +32,27 @@ impl FileBuilder {
         FileBuilder::default()
     }
 
-    /// A builder that has said a file already; what comes next is said after it. The file has no parts.
+    /// A builder that goes on where a file ends.
     pub fn resume(file: FileCoverage) -> FileBuilder {
-        debug_assert!(file.parts.is_empty());
-        FileBuilder {
-            last: file.last_line().unwrap_or(0),
-            plain_from: file.len(),
-            sorted: file,
-            ..FileBuilder::default()
+        let mut builder = FileBuilder::new();
+        file.parts.iter().for_each(|&part| builder.part(part));
+        builder.last = file.lines.last().copied().unwrap_or(0);
+        builder.plain_from = file.len();
+        builder.sorted = FileCoverage {
+            parts: Vec::new(),
+            ..file
+        };
+        builder
+    }
+
+    /// Appends the lines of a file, as [`FileCoverage::append`] does. Costs its lines alone, and a part
+    /// of sorting them.
+    pub fn append_file(&mut self, file: &FileCoverage) {
+        file.rows()
+            .for_each(|(line, evidence)| self.add(line, &evidence, false));
+        file.parts.iter().for_each(|&part| self.part(part));
+        if self.late.len() > self.sorted.len().max(MIN_LATE_ROWS) {
+            *self = FileBuilder::resume(std::mem::take(self).finish());
         }
     }
 
@@ -53,6 +71,17 @@ impl FileBuilder {
         } else {
             self.late.push_plain(line, hits);
             self.replaces.push(false);
+        }
+    }
+
+    /// Appends plain lines in a row that have one hit count.
+    #[inline]
+    pub fn run(&mut self, lines: Range<u32>, hits: u64) {
+        if lines.start > self.last && !lines.is_empty() {
+            self.last = lines.end - 1;
+            self.sorted.push_plain_lines(lines, hits);
+        } else {
+            lines.for_each(|line| self.hits(line, hits));
         }
     }
 
@@ -98,6 +127,7 @@ impl FileBuilder {
     }
 
     /// Adds a line in place of what was said of it and its columns before. `missed` must be sorted.
+    #[inline]
     pub fn assign(
         &mut self,
         line: u32,
@@ -114,6 +144,7 @@ impl FileBuilder {
         );
     }
 
+    #[inline]
     fn add(&mut self, line: u32, evidence: &Evidence<'_>, replaces: bool) {
         debug_assert!(line > 0, "lines are 1-based");
         if line > self.last {
@@ -210,8 +241,28 @@ fn push_folded<'a>(
     first: Option<Evidence<'a>>,
     said: impl Iterator<Item = (Evidence<'a>, bool)>,
 ) {
-    let mut folded = FileCoverage::default();
+    let mut said = said.peekable();
     let mut pending = first;
+    // Mostly, all that is said are plain hits.
+    while let Some(hits) = pending.map_or(Some(0), plain_hits)
+        && let Some((evidence, replaces)) = said.peek()
+        && let Some(more) = plain_hits(*evidence)
+    {
+        let hits = if *replaces { more } else { hits.max(more) };
+        pending = Some(Evidence::of_session(
+            Kind::Line,
+            Coverage::Hits(hits),
+            None,
+            None,
+        ));
+        said.next();
+    }
+    if said.peek().is_none() {
+        return pending
+            .into_iter()
+            .for_each(|evidence| merged.push(line, &evidence));
+    }
+    let mut folded = FileCoverage::default();
     for (evidence, replaces) in said {
         let before = folded
             .rows()
@@ -228,6 +279,13 @@ fn push_folded<'a>(
     if let Some((line, evidence)) = folded.rows().next() {
         merged.push(line, &evidence);
     }
+}
+
+/// The hits of a plain line.
+fn plain_hits(evidence: Evidence<'_>) -> Option<u64> {
+    let hits = evidence.hits?;
+    let is_plain = evidence == Evidence::of_session(Kind::Line, Coverage::Hits(hits), None, None);
+    is_plain.then_some(hits)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The evidence of one file, in columns.
 
+use std::ops::Range;
+
 use super::line::intersect;
 use super::part::{self, Part};
 use super::{ArmId, Arms, Complexity, Coverage, Evidence, Kind, Missed, Totals};
@@ -128,6 +130,13 @@ impl FileCoverage {
         self.lines.push(line);
         self.hits.push(hits);
         self.marks.push(PLAIN);
+    }
+
+    #[inline]
+    pub(super) fn push_plain_lines(&mut self, lines: Range<u32>, hits: u64) {
+        self.lines.extend(lines);
+        self.hits.resize(self.lines.len(), hits);
+        self.marks.resize(self.lines.len(), PLAIN);
     }
 
     pub(super) fn clear(&mut self) {

@@ -201,6 +201,7 @@ pub struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     /// The evidence of one session. `missed` must be sorted.
+    #[inline]
     pub fn of_session(
         kind: Kind,
         coverage: Coverage,

@@ -1,16 +1,22 @@
 //! Go's cover profiles. Source: golang.org/x/tools/cover, `profile.go`.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind, State};
+use hashbrown::{HashMap, HashSet};
 use memchr::memchr;
 
-use super::{Context, MAX_LINE};
+use super::{Context, Found, MAX_LINE};
 use crate::error::{Failure, ProblemCode, Result};
 use crate::number::Window;
+use crate::report_fixes::IgnoredLines;
 
-/// The most lines that all regions of one profile may span, counted with repetition.
-const MAX_SPANNED_LINES: u64 = 500_000_000;
+/// The lines that the regions of any profile may span, counted with repetition.
+const MIN_SPANNED_LINES: u64 = 10_000_000;
+/// The lines that regions may span for each byte of a larger profile.
+const SPANNED_LINES_PER_BYTE: u64 = 4;
 /// Stands for the end of a line.
 const OPEN: u32 = u32::MAX;
 
@@ -34,49 +40,158 @@ struct Part {
 
 /// Adds the files of a profile. A line that is none makes the whole file unrecognised.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
-    let mut files: Vec<(&[u8], Vec<Region>)> = Vec::new();
-    let mut by_name: HashMap<&[u8], usize> = HashMap::new();
-    let mut current = 0;
-    let mut spanned: u64 = 0;
-    let mut rest = content;
-    while !rest.is_empty() {
-        // Most lines name the same file as the last.
-        let known = files.get(current).map(|(name, _)| *name).and_then(|name| {
-            let after = rest.strip_prefix(name)?.strip_prefix(b":")?;
-            plain_region(after)
-        });
-        if let Some((region, length)) = known {
-            let (name, regions) = &mut files[current];
-            rest = &rest[name.len() + 1 + length..];
-            spanned += u64::from(region.end_line.saturating_sub(region.start_line));
-            regions.push(region);
-            continue;
-        }
-        let length = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest[..length]
-            .strip_suffix(b"\r")
-            .unwrap_or(&rest[..length]);
-        rest = rest.get(length + 1..).unwrap_or_default();
-        let Some((name, region)) = any_line(line)? else {
-            continue;
-        };
-        current = *by_name.entry(name).or_insert_with(|| {
-            files.push((name, Vec::new()));
-            files.len() - 1
-        });
-        spanned += u64::from(region.end_line.saturating_sub(region.start_line));
-        files[current].1.push(region);
-    }
-    if spanned > MAX_SPANNED_LINES {
-        return Err(Failure::fails(format!(
-            "go: regions span {spanned} lines; the most is {MAX_SPANNED_LINES}"
-        )));
-    }
-    let mut file = FileBuilder::new();
-    for (name, regions) in files {
-        add_file(&String::from_utf8_lossy(name), regions, &mut file, context)?;
+    let problems = context.problems.len();
+    if read_once(content, context)? == Order::Scattered {
+        context.found = Found::default();
+        context.problems.truncate(problems);
+        return read_scattered(content, context);
     }
     Ok(())
+}
+
+/// How the regions of one file stand in a profile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    /// In a row.
+    Together,
+    /// In several rows: the profile was merged from others.
+    Scattered,
+}
+
+/// Adds each file when the next begins. Of a scattered profile, not all was read.
+fn read_once(content: &[u8], context: &mut Context<'_>) -> Result<Order> {
+    let mut names = HashSet::new();
+    let mut lines = Lines::new(content);
+    let mut regions = Vec::new();
+    let mut file = FileBuilder::new();
+    let mut failure = None; // a line that is no region counts more, wherever it stands
+    while let Some(name) = lines.next_row(&mut regions)? {
+        if !names.insert(name) {
+            return Ok(Order::Scattered);
+        }
+        let added = lines.check_spanned();
+        let added = added.and_then(|()| add_file(name, &mut regions, &mut file, context));
+        failure = failure.or(added.err());
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(Order::Together),
+    }
+}
+
+/// Collects the regions of all files, then adds the files in the order in which they came.
+fn read_scattered(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    let mut files: Vec<Gathered<'_>> = Vec::new();
+    let mut places: HashMap<&[u8], usize> = HashMap::new();
+    let mut lines = Lines::new(content);
+    let mut row = Vec::new();
+    while let Some(name) = lines.next_row(&mut row)? {
+        let place = *places.entry(name).or_insert_with(|| {
+            files.push(Gathered {
+                name,
+                regions: Vec::new(),
+                distinct: 0,
+            });
+            files.len() - 1
+        });
+        files[place].add(&row);
+    }
+    lines.check_spanned()?;
+    let mut file = FileBuilder::new();
+    for mut gathered in files {
+        add_file(gathered.name, &mut gathered.regions, &mut file, context)?;
+    }
+    Ok(())
+}
+
+/// The regions of a file that came so far.
+struct Gathered<'a> {
+    name: &'a [u8],
+    regions: Vec<Region>,
+    /// Regions after the last time that repeated ones were dropped.
+    distinct: usize,
+}
+
+impl Gathered<'_> {
+    /// Adds regions. Merged profiles repeat them, so what is kept is about as much as is distinct.
+    fn add(&mut self, row: &[Region]) {
+        self.regions.extend_from_slice(row);
+        if self.regions.len() > 2 * self.distinct.max(row.len()) {
+            sort(&mut self.regions);
+            self.regions.shrink_to(2 * self.regions.len());
+            self.distinct = self.regions.len();
+        }
+    }
+}
+
+/// Reads a profile row by row: a row are lines in a row that speak of one file.
+struct Lines<'a> {
+    rest: &'a [u8],
+    /// Lines that the regions so far span, and how many they may.
+    spanned: u64,
+    may_span: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn new(content: &'a [u8]) -> Lines<'a> {
+        let may_span = content.len() as u64 * SPANNED_LINES_PER_BYTE;
+        Lines {
+            rest: content,
+            spanned: 0,
+            may_span: may_span.max(MIN_SPANNED_LINES),
+        }
+    }
+
+    /// Reads the regions of the next row; gives the name of its file, or `None` at the end.
+    fn next_row(&mut self, regions: &mut Vec<Region>) -> Result<Option<&'a [u8]>> {
+        regions.clear();
+        let mut name = None;
+        while !self.rest.is_empty() {
+            let length = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
+            let line = &self.rest[..length];
+            let said = any_line(line.strip_suffix(b"\r").unwrap_or(line))?;
+            if let Some((named, region)) = said {
+                if *name.get_or_insert(named) != named {
+                    break;
+                }
+                self.add(region, regions);
+            }
+            self.rest = self.rest.get(length + 1..).unwrap_or_default();
+            if let Some((named, _)) = said {
+                // Behind the name stands a colon.
+                self.take_plain(&line[..named.len() + 1], regions);
+            }
+        }
+        Ok(name)
+    }
+
+    /// Takes the run of ordinary lines that start like the last.
+    fn take_plain(&mut self, start: &[u8], regions: &mut Vec<Region>) {
+        while let Some(behind) = self.rest.strip_prefix(start)
+            && let Some((region, length)) = plain_region(behind)
+        {
+            self.rest = &behind[length..];
+            self.add(region, regions);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, region: Region, regions: &mut Vec<Region>) {
+        self.spanned += u64::from(region.end_line.saturating_sub(region.start_line));
+        regions.push(region);
+    }
+
+    fn check_spanned(&self) -> Result<()> {
+        let Lines {
+            spanned, may_span, ..
+        } = self;
+        if spanned > may_span {
+            return Err(Failure::fails(format!(
+                "go: regions span {spanned} lines; the most for a profile of this size is {may_span}"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// One line of any form: the file and its region, or nothing when the line says nothing.
@@ -103,26 +218,30 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
 /// `sl.sc,el.ec statements hits` with single blanks, its line break included.
 #[inline]
 fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
-    let mut window = Window::<4>::new(text)?;
-    let mut end = || window.next_other();
-    let ends = [end(), end(), end(), end(), end(), end()];
-    let starts = [
-        0,
-        ends[0] + 1,
-        ends[1] + 1,
-        ends[2] + 1,
-        ends[3] + 1,
-        ends[4] + 1,
+    let mut window = Window::new(text)?;
+    let [a, b, c, d, e, end] = [(); 6].map(|()| window.next_other());
+    let found = [a, b, c, d, e, end].map(|at| window.byte(at));
+    let digits = [
+        a,
+        b.wrapping_sub(a + 1),
+        c.wrapping_sub(b + 1),
+        d.wrapping_sub(c + 1),
+        e.wrapping_sub(d + 1),
+        end.wrapping_sub(e + 1),
     ];
-    let number = |i: usize| window.number(starts[i], ends[i]);
-    let is_plain = ends.map(|end| window.byte(end)) == *b".,.  \n"
-        && (0..6).all(|i| (1..=8).contains(&(ends[i] - starts[i])));
-    is_plain.then(|| {
-        (
-            region(number(0), number(1), number(2), number(3), number(5)),
-            ends[5] + 1,
-        )
-    })
+    let are_numbers = digits
+        .iter()
+        .fold(true, |all, &digits| all & (1..=8).contains(&digits));
+    if found != *b".,.  \n" || !are_numbers {
+        return None;
+    }
+    let (start_line, start_column) = window.numbers((0, a), (a + 1, b));
+    let (end_line, end_column) = window.numbers((b + 1, c), (c + 1, d));
+    let hits = window.number(e + 1, end);
+    Some((
+        region(start_line, start_column, end_line, end_column, hits),
+        end + 1,
+    ))
 }
 
 fn any_region(text: &[u8]) -> Option<Region> {
@@ -156,18 +275,16 @@ fn region(start_line: u64, start_column: u64, end_line: u64, end_column: u64, hi
 }
 
 fn add_file(
-    name: &str,
-    mut regions: Vec<Region>,
+    name: &[u8],
+    regions: &mut Vec<Region>,
     file: &mut FileBuilder,
     context: &mut Context<'_>,
 ) -> Result<()> {
-    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
+    let name = String::from_utf8_lossy(name);
+    let Some(path) = context.paths.fix(&name)?.filter(|path| !path.is_empty()) else {
         return Ok(());
     };
-    if !regions.is_sorted_by(|a, b| a < b) {
-        regions.sort_unstable();
-        regions.dedup();
-    }
+    sort(regions);
     if regions.first().is_some_and(|first| first.start_line == 0) {
         return Err(Failure::fails(format!(
             "go: a region of {name} starts at line 0"
@@ -177,178 +294,282 @@ fn add_file(
         let message = format!("{path}: lines beyond {MAX_LINE} are left out");
         context.problem(None, ProblemCode::LineTooLarge, message);
     }
-    let partials_as_hits = context.parsers.go_partials_as_hits;
-    let ignored = context.ignored.get(&path);
-    sweep(&regions, |line, parts| {
-        if ignored.is_some_and(|lines| lines.contains(line)) {
-            return;
-        }
-        match parts {
-            [only] => file.hits(line, only.hits),
-            _ => match several(parts) {
-                Coverage::Hits(hits) => file.hits(line, hits),
-                partial if partials_as_hits && partial.state() == Some(State::Partial) => {
-                    file.hits(line, 1)
-                }
-                coverage => file.append(line, Kind::Line, coverage, None, None),
-            },
-        }
-    });
+    let mut lines = Said {
+        ignored: context.ignored.get(&path),
+        partials_as_hits: context.parsers.go_partials_as_hits,
+        parts: Vec::new(),
+        several: Several::default(),
+        file,
+    };
+    sweep(regions, &mut lines);
     context.found.add(path, file.take());
     Ok(())
 }
 
-/// Calls `each` for every line that a region touches, ascending, with the parts that are known of it.
-/// Regions must be sorted.
-fn sweep(regions: &[Region], mut each: impl FnMut(u32, &[Part])) {
-    let mut active: Vec<Region> = Vec::new();
-    let mut parts: Vec<Part> = Vec::new();
-    let mut next = 0;
-    let mut line = 0;
-    while next < regions.len() || !active.is_empty() {
-        if active.is_empty() {
-            let region = regions[next];
-            line = region.start_line;
-            let following = regions
-                .get(next + 1)
-                .map_or(u32::MAX, |next| next.start_line);
-            if (line..following).contains(&region.end_line) && region.end_line <= MAX_LINE {
-                each_alone(region, &mut each);
-                next += 1;
-                continue;
+/// Sorts regions, each place once, with the highest of its counts, which is what shows.
+fn sort(regions: &mut Vec<Region>) {
+    for i in 0..regions.len() {
+        let region = regions[i];
+        if region.end_line < region.start_line {
+            // Both its ends count all the same.
+            regions[i] = Region {
+                end_line: region.start_line,
+                end_column: OPEN,
+                ..region
+            };
+            if region.end_column > CLOSING_COLUMNS {
+                regions.push(Region {
+                    start_line: region.end_line,
+                    start_column: 0,
+                    ..region
+                });
             }
         }
-        while let Some(region) = regions.get(next).filter(|region| region.start_line <= line) {
-            active.push(*region);
-            next += 1;
+    }
+    if regions.is_sorted_by(|a, b| (a.start_line, a.start_column) < (b.start_line, b.start_column))
+    {
+        return;
+    }
+    regions.sort_unstable();
+    let place = |region: &Region| Region { hits: 0, ..*region };
+    regions.dedup_by(|next, kept| {
+        let same = place(next) == place(kept);
+        if same {
+            kept.hits = next.hits;
         }
-        if line > MAX_LINE {
+        same
+    });
+}
+
+/// What ends in the first columns is a closing brace.
+const CLOSING_COLUMNS: u32 = 2;
+
+/// Tells all lines that regions touch, ascending. Regions must be sorted.
+fn sweep(regions: &[Region], lines: &mut Said<'_>) {
+    let mut rest = regions;
+    while let [region, behind @ ..] = rest {
+        let next = behind.first().map_or(u32::MAX, |next| next.start_line);
+        if region.end_line < next {
+            lines.alone(region);
+            rest = behind;
+        } else {
+            rest = sweep_cluster(rest, lines);
+        }
+    }
+}
+
+/// Tells the lines of regions that share lines, one with the next; gives the regions behind them.
+/// Where no region starts or ends, the highest count of those that are open is that of the line.
+fn sweep_cluster<'a>(regions: &'a [Region], lines: &mut Said<'_>) -> &'a [Region] {
+    let mut rest = regions;
+    let mut spanning: BinaryHeap<(u64, u32)> = BinaryHeap::new();
+    let mut ending = BinaryHeap::new();
+    let mut line = rest[0].start_line;
+    loop {
+        while let Some(&Reverse((end, column, hits))) = ending.peek()
+            && end == line
+        {
+            ending.pop();
+            if column > CLOSING_COLUMNS {
+                lines.parts.push(Part {
+                    start: 0,
+                    end: column,
+                    hits,
+                });
+            }
+        }
+        if let Some(hits) = highest(&mut spanning, line) {
+            lines.parts.push(Part {
+                start: 0,
+                end: OPEN,
+                hits,
+            });
+        }
+        while let [region, behind @ ..] = rest
+            && region.start_line == line
+        {
+            rest = behind;
+            let ends = region.end_line == line;
+            lines.parts.push(Part {
+                start: region.start_column,
+                end: if ends { region.end_column } else { OPEN },
+                hits: region.hits,
+            });
+            if !ends {
+                spanning.push((region.hits, region.end_line));
+                ending.push(Reverse((region.end_line, region.end_column, region.hits)));
+            }
+        }
+        lines.tell(line);
+        let Some(&Reverse((end, ..))) = ending.peek() else {
+            return rest;
+        };
+        let next = rest
+            .first()
+            .map_or(end, |region| end.min(region.start_line));
+        if let Some(hits) = highest(&mut spanning, line) {
+            lines.run(line + 1..next, hits);
+        }
+        line = next;
+    }
+}
+
+/// The highest count of regions that end behind a line; lines are asked for ascending.
+fn highest(spanning: &mut BinaryHeap<(u64, u32)>, line: u32) -> Option<u64> {
+    while spanning.peek().is_some_and(|&(_, end)| end <= line) {
+        spanning.pop();
+    }
+    spanning.peek().map(|&(hits, _)| hits)
+}
+
+/// What is said of the lines of one file.
+struct Said<'a> {
+    ignored: Option<&'a IgnoredLines>,
+    partials_as_hits: bool,
+    /// Parts of the next line.
+    parts: Vec<Part>,
+    several: Several,
+    file: &'a mut FileBuilder,
+}
+
+impl Said<'_> {
+    /// Tells the lines of a region that shares none with others.
+    #[inline]
+    fn alone(&mut self, region: &Region) {
+        let is_last = region.end_line == region.start_line || region.end_column > CLOSING_COLUMNS;
+        self.run(
+            region.start_line..region.end_line + u32::from(is_last),
+            region.hits,
+        );
+    }
+
+    /// Tells lines of which all is known to have run so often.
+    #[inline]
+    fn run(&mut self, lines: Range<u32>, hits: u64) {
+        let lines = lines.start..lines.end.min(MAX_LINE + 1);
+        match self.ignored {
+            None => self.file.run(lines, hits),
+            Some(ignored) => lines
+                .filter(|&line| !ignored.contains(line))
+                .for_each(|line| self.file.hits(line, hits)),
+        }
+    }
+
+    /// Tells a line by its parts, and makes ready for the next.
+    fn tell(&mut self, line: u32) {
+        let parts = &mut self.parts;
+        parts.sort_unstable();
+        parts.dedup_by(|next, kept| {
+            let same = (next.start, next.end) == (kept.start, kept.end);
+            if same {
+                kept.hits = next.hits;
+            }
+            same
+        });
+        let coverage = match parts[..] {
+            [] => return,
+            [only] => Coverage::Hits(only.hits),
+            _ => self.several.coverage(parts),
+        };
+        parts.clear();
+        if line > MAX_LINE || self.ignored.is_some_and(|ignored| ignored.contains(line)) {
             return;
         }
-        parts.clear();
-        parts.extend(active.iter().filter_map(|region| part_of(region, line)));
-        if parts.len() > 1 {
-            parts.sort_unstable();
-            parts.dedup();
+        match coverage {
+            Coverage::Hits(hits) => self.file.hits(line, hits),
+            partial if self.partials_as_hits && partial.state() == Some(State::Partial) => {
+                self.file.hits(line, 1)
+            }
+            coverage => self.file.append(line, Kind::Line, coverage, None, None),
         }
-        if !parts.is_empty() {
-            each(line, &parts);
-        }
-        active.retain(|region| region.end_line > line);
-        // Lines inside a lone region all have its hits.
-        if let [region] = active[..] {
-            let until = regions
-                .get(next)
-                .map_or(u32::MAX, |next| next.start_line)
-                .min(region.end_line);
-            for inside in line + 1..until.min(MAX_LINE + 1) {
-                each(
-                    inside,
-                    &[Part {
-                        start: 0,
-                        end: OPEN,
-                        hits: region.hits,
-                    }],
-                );
-                line = inside;
+    }
+}
+
+/// Finds the coverage of lines of several parts; keeps its memory for the next.
+#[derive(Default)]
+struct Several {
+    edges: Vec<u32>,
+    runs: Vec<Part>,
+    covering: BinaryHeap<(u64, u32)>,
+}
+
+impl Several {
+    /// The coverage of a line of several parts, sorted: hit runs of all runs of columns.
+    fn coverage(&mut self, parts: &[Part]) -> Coverage {
+        let Several {
+            edges,
+            runs,
+            covering,
+        } = self;
+        edges.clear();
+        runs.clear();
+        covering.clear();
+        let closed = parts
+            .iter()
+            .filter(|part| part.end != OPEN && part.start < part.end);
+        let width = match closed.map(|part| part.end).max() {
+            Some(end) => end,
+            None => parts.iter().map(|part| part.start).max().unwrap_or(0) + 1,
+        };
+        edges.extend(
+            parts
+                .iter()
+                .flat_map(|part| [part.start, part.end.min(width)]),
+        );
+        edges.sort_unstable();
+        edges.dedup();
+        let mut coming = parts.iter().peekable();
+        for edge in edges.windows(2) {
+            let (start, end) = (edge[0], edge[1]);
+            while let Some(part) = coming.next_if(|part| part.start <= start) {
+                covering.push((part.hits, part.end.min(width)));
+            }
+            while covering.peek().is_some_and(|&(_, end)| end <= start) {
+                covering.pop();
+            }
+            let Some(&(hits, _)) = covering.peek() else {
+                continue;
+            };
+            match runs.last_mut().filter(|last| last.hits == hits) {
+                Some(last) => last.end = end,
+                None => runs.push(Part { start, end, hits }),
             }
         }
-        line += 1;
-    }
-}
-
-/// Calls `each` for every line of a region that shares none with others.
-#[inline]
-fn each_alone(region: Region, each: &mut impl FnMut(u32, &[Part])) {
-    for line in region.start_line..=region.end_line {
-        if let Some(part) = part_of(&region, line) {
-            each(line, &[part]);
+        let all = parts.iter().map(|part| part.hits).max().unwrap_or(0);
+        if runs
+            .first()
+            .is_some_and(|first| (first.start, first.end) == (0, 1))
+        {
+            let first = runs.remove(0);
+            if runs.is_empty() {
+                return Coverage::Hits(first.hits);
+            }
         }
-    }
-}
-
-/// What a region says of a line that it touches.
-fn part_of(region: &Region, line: u32) -> Option<Part> {
-    let starts = region.start_line == line;
-    let ends = region.end_line == line;
-    let start = if starts { region.start_column } else { 0 };
-    let end = if ends { region.end_column } else { OPEN };
-    // What ends in the first columns is a closing brace.
-    (starts || !ends || region.end_column > 2).then_some(Part {
-        start,
-        end,
-        hits: region.hits,
-    })
-}
-
-/// The coverage of a line of several parts, sorted: hit runs of all runs of columns.
-fn several(parts: &[Part]) -> Coverage {
-    let closed = parts
-        .iter()
-        .filter(|part| part.end != OPEN && part.start < part.end);
-    let width = match closed.map(|part| part.end).max() {
-        Some(end) => end,
-        None => parts.iter().map(|part| part.start).max().unwrap_or(0) + 1,
-    };
-    let mut edges: Vec<u32> = parts
-        .iter()
-        .flat_map(|part| [part.start, part.end.min(width)])
-        .collect();
-    edges.sort_unstable();
-    edges.dedup();
-    let mut runs: Vec<Part> = Vec::new();
-    let mut coming = parts.iter().peekable();
-    let mut covering = BinaryHeap::new();
-    for edge in edges.windows(2) {
-        let (start, end) = (edge[0], edge[1]);
-        while let Some(part) = coming.next_if(|part| part.start <= start) {
-            covering.push((part.hits, part.end.min(width)));
+        let open = parts
+            .iter()
+            .filter(|part| part.end == OPEN)
+            .map(|part| part.hits)
+            .max();
+        if let Some(hits) = open
+            && runs
+                .last()
+                .is_none_or(|last| last.end != width || last.hits != hits)
+        {
+            runs.push(Part {
+                start: width,
+                end: OPEN,
+                hits,
+            });
         }
-        while covering.peek().is_some_and(|&(_, end)| end <= start) {
-            covering.pop();
-        }
-        let Some(&(hits, _)) = covering.peek() else {
-            continue;
-        };
-        match runs.last_mut().filter(|last| last.hits == hits) {
-            Some(last) => last.end = end,
-            None => runs.push(Part { start, end, hits }),
-        }
-    }
-    let all = parts.iter().map(|part| part.hits).max().unwrap_or(0);
-    if runs
-        .first()
-        .is_some_and(|first| (first.start, first.end) == (0, 1))
-    {
-        let first = runs.remove(0);
-        if runs.is_empty() {
-            return Coverage::Hits(first.hits);
-        }
-    }
-    let open = parts
-        .iter()
-        .filter(|part| part.end == OPEN)
-        .map(|part| part.hits)
-        .max();
-    if let Some(hits) = open
-        && runs
-            .last()
-            .is_none_or(|last| last.end != width || last.hits != hits)
-    {
-        runs.push(Part {
-            start: width,
-            end: OPEN,
-            hits,
-        });
-    }
-    match runs[..] {
-        [] => Coverage::Hits(all),
-        [only] => Coverage::Hits(only.hits),
-        _ => {
-            let taken = runs.iter().filter(|run| run.hits > 0).count() as u32;
-            Coverage::Arms {
-                taken,
-                total: runs.len() as u32,
+        match runs[..] {
+            [] => Coverage::Hits(all),
+            [only] => Coverage::Hits(only.hits),
+            _ => {
+                let taken = runs.iter().filter(|run| run.hits > 0).count() as u32;
+                Coverage::Arms {
+                    taken,
+                    total: runs.len() as u32,
+                }
             }
         }
     }
@@ -362,27 +583,22 @@ mod tests {
         Part { start, end, hits }
     }
 
+    fn of(parts: &[Part]) -> Coverage {
+        Several::default().coverage(parts)
+    }
+
     #[test]
     fn runs_of_columns_are_counted() {
         assert_eq!(
-            several(&[part(2, 10, 1), part(12, 20, 0)]),
+            of(&[part(2, 10, 1), part(12, 20, 0)]),
             Coverage::Arms { taken: 1, total: 2 }
         );
+        assert_eq!(of(&[part(2, 10, 0), part(2, 10, 3)]), Coverage::Hits(3));
+        assert_eq!(of(&[part(0, OPEN, 5), part(8, OPEN, 0)]), Coverage::Hits(5));
+        assert_eq!(of(&[part(0, 6, 0), part(0, OPEN, 5)]), Coverage::Hits(5));
+        assert_eq!(of(&[part(0, 1, 4), part(3, 5, 0)]), Coverage::Hits(0));
         assert_eq!(
-            several(&[part(2, 10, 0), part(2, 10, 3)]),
-            Coverage::Hits(3)
-        );
-        assert_eq!(
-            several(&[part(0, OPEN, 5), part(8, OPEN, 0)]),
-            Coverage::Hits(5)
-        );
-        assert_eq!(
-            several(&[part(0, 6, 0), part(0, OPEN, 5)]),
-            Coverage::Hits(5)
-        );
-        assert_eq!(several(&[part(0, 1, 4), part(3, 5, 0)]), Coverage::Hits(0));
-        assert_eq!(
-            several(&[part(0, 5, 2), part(9, OPEN, 0)]),
+            of(&[part(0, 5, 2), part(9, OPEN, 0)]),
             Coverage::Arms { taken: 1, total: 2 }
         );
     }

@@ -116,37 +116,62 @@ impl Record {
     /// Takes the run of ordinary lines at the start; gives how many bytes it took.
     fn take_plain(&mut self, text: &[u8]) -> usize {
         let mut at = 0;
+        while let Some(window) = Window::new(&text[at..]) {
+            let mut taken = self.take_counts(window);
+            if taken == 0 && !self.javascript {
+                taken = match &text[at..] {
+                    rest @ [b'F', b'N', b'D', b'A', b':', ..] => {
+                        memchr(b'\n', rest).map_or(0, |end| end + 1)
+                    }
+                    rest @ [b'F', b'N', b':', ..] => self.take_function(rest).unwrap_or(0),
+                    _ => 0,
+                };
+            }
+            if taken == 0 {
+                break;
+            }
+            at += taken;
+        }
+        at
+    }
+
+    /// Takes the ordinary `DA` and `BRDA` lines that a window starts with; gives their bytes. One line
+    /// need not be read for the next to be found, so the processor reads several at once.
+    #[inline]
+    fn take_counts(&mut self, mut window: Window<'_>) -> usize {
+        let mut at = 0;
         loop {
-            let rest = &text[at..];
-            if let Some((line, hits, length)) = plain_line(rest) {
-                self.lines.push(line);
-                self.hits.push(hits);
-                at += length;
-            } else if self.javascript {
-                return at;
-            } else if let Some((arm, length)) = plain_arm(rest) {
-                self.push_arm(arm);
-                at += length;
-            } else if let Some(rest) = rest.strip_prefix(b"FNDA:") {
-                let Some(length) = memchr(b'\n', rest) else {
-                    return at;
-                };
-                at += b"FNDA:".len() + length + 1;
-            } else if let Some(rest) = rest.strip_prefix(b"FN:") {
-                let (line, length) = digits(rest);
-                let name = &rest[length..];
-                let Some(end) = memchr(b'\n', name) else {
-                    return at;
-                };
-                if !(1..8).contains(&length) || name[0] != b',' {
-                    return at;
+            let end = match window.from(at) {
+                [b'D', b'A', b':', ..] => plain_line(&mut window, at).map(|(line, hits, end)| {
+                    self.lines.push(line);
+                    self.hits.push(hits);
+                    end
+                }),
+                [b'B', b'R', b'D', b'A', b':', ..] if !self.javascript => {
+                    plain_arm(&mut window, at).map(|(arm, end)| {
+                        self.push_arm(arm);
+                        end
+                    })
                 }
-                self.push_function(line as u32, &name[1..]);
-                at += b"FN:".len() + length + end + 1;
-            } else {
-                return at;
+                _ => None,
+            };
+            match end {
+                Some(end) => at = end,
+                None => return at,
             }
         }
+    }
+
+    #[inline]
+    fn take_function(&mut self, text: &[u8]) -> Option<usize> {
+        let text = &text[b"FN:".len()..];
+        let (line, digits) = digits(text);
+        let end = memchr(b'\n', text)?;
+        if !(1..8).contains(&digits) || text[digits] != b',' {
+            return None;
+        }
+        self.push_function(line as u32, &text[digits + 1..]);
+        Some(b"FN:".len() + end + 1)
     }
 
     fn read(&mut self, line: &[u8], context: &mut Context<'_>) -> Result<Next> {
@@ -338,53 +363,53 @@ fn branch<'a>(
     }
 }
 
-/// `DA:line,hits` with nothing odd about it, its line break included: (line, hits, bytes).
+/// `DA:line,hits` at a place, with nothing odd about it and a line break: (line, hits, end).
 #[inline]
-fn plain_line(text: &[u8]) -> Option<(u32, u64, usize)> {
-    let mut window = Window::<2>::new(text.strip_prefix(b"DA:")?)?;
-    let (comma, end) = (window.next_other(), window.next_other());
-    let is_plain = window.byte(comma) == b','
-        && window.byte(end) == b'\n'
-        && window.byte(0) != b'0'
-        && (1..8).contains(&comma)
-        && (2..10).contains(&(end - comma));
-    is_plain.then(|| {
-        (
-            window.number(0, comma) as u32,
-            window.number(comma + 1, end),
-            end + 4,
-        )
-    })
+fn plain_line(window: &mut Window<'_>, at: usize) -> Option<(u32, u64, usize)> {
+    const KEY: usize = b"DA:".len();
+    window.skip(KEY);
+    let (start, comma, end) = (at + KEY, window.next_other(), window.next_other());
+    let is_plain = (window.byte(comma) == b',')
+        & (window.byte(end) == b'\n')
+        & (window.byte(start) != b'0')
+        & (1..8).contains(&comma.wrapping_sub(start))
+        & (2..10).contains(&end.wrapping_sub(comma));
+    if !is_plain {
+        return None;
+    }
+    let (line, hits) = window.numbers((start, comma), (comma + 1, end));
+    Some((line as u32, hits, end + 1))
 }
 
-/// `BRDA:line,block,branch,taken` of small numbers, its line break included: (arm, bytes).
+/// `BRDA:line,block,branch,taken` of small numbers at a place, and a line break: (arm, end).
 #[inline]
-fn plain_arm(text: &[u8]) -> Option<(Arm, usize)> {
-    let text = text.strip_prefix(b"BRDA:")?;
-    let mut window = Window::<3>::new(text)?;
+fn plain_arm(window: &mut Window<'_>, at: usize) -> Option<(Arm, usize)> {
+    const KEY: usize = b"BRDA:".len();
+    window.skip(KEY);
+    let start = at + KEY;
     let [a, b, c, mut end] = [(); 4].map(|()| window.next_other());
     let taken = window.byte(c + 1);
     if taken == b'-' {
         end = window.next_other();
     }
-    let is_plain = window.byte(a) == b','
-        && window.byte(b) == b','
-        && window.byte(c) == b','
-        && window.byte(end) == b'\n'
-        && (1..8).contains(&a)
-        && c - a <= 8
-        && (taken != b'-' || end == c + 2);
+    let is_plain = (window.byte(a) == b',')
+        & (window.byte(b) == b',')
+        & (window.byte(c) == b',')
+        & (window.byte(end) == b'\n')
+        & (1..8).contains(&a.wrapping_sub(start))
+        & (c.wrapping_sub(a) <= 8)
+        & ((taken != b'-') | (end == c + 2));
     if !is_plain {
         return None;
     }
-    let id = ArmId::from_pair(text[a + 1..].first_chunk()?, b - a - 1, c - a - 1);
+    let id = ArmId::from_pair(window.from(a + 1).first_chunk()?, b - a - 1, c - a - 1);
     let is_missed = end == c + 2 && matches!(taken, b'-' | b'0');
     let arm = Arm {
-        line: window.number(0, a) as u32,
+        line: window.number(start, a) as u32,
         taken: !is_missed,
         id,
     };
-    Some((arm, end + 6))
+    Some((arm, end + 1))
 }
 
 /// An arm of any form; one whose line is no number has line -1.
@@ -414,6 +439,11 @@ fn is_taken(taken: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::age::AgeLimit;
+    use crate::formats::Found;
+    use crate::paths::PathFixer;
+    use crate::report_fixes::Ignored;
+    use crate::settings::Settings;
 
     #[test]
     fn pieces_end_with_a_record() {
@@ -433,37 +463,90 @@ mod tests {
 
     #[test]
     fn lines_of_any_shape_are_plain_or_left_to_the_slower_reader() {
-        let behind = "x".repeat(40);
-        let line = |text: &str| plain_line((text.to_owned() + &behind).as_bytes());
-        assert_eq!(line("DA:12,345\n"), Some((12, 345, 10)));
-        assert_eq!(
-            line("DA:1234567,1234567\n"),
-            Some((1_234_567, 1_234_567, 19))
-        );
+        let behind = "x".repeat(Window::BYTES);
+        let line = |text: &str| {
+            let text = format!("{text}\n{behind}");
+            plain_line(&mut Window::new(text.as_bytes())?, 0)
+        };
+        assert_eq!(line("DA:12,345"), Some((12, 345, 10)));
+        assert_eq!(line("DA:1234567,1234567"), Some((1_234_567, 1_234_567, 19)));
         for odd in [
-            "DA:0,1\n",
-            "DA:1,\n",
-            "DA:1,2,x\n",
-            "DA:1,123456789\n",
-            "DA:1,-1\n",
-            "DA:1,1\r\n",
+            "DA:0,1",
+            "DA:1,",
+            "DA:1,2,x",
+            "DA:1,123456789",
+            "DA:1,-1",
+            "DA:1,1\r",
         ] {
             assert_eq!(line(odd), None, "{odd}");
         }
         let arm = |text: &str| {
-            let (arm, length) = plain_arm((text.to_owned() + &behind).as_bytes())?;
-            Some((arm.line, arm.taken, arm.id.to_string(), length))
+            let text = format!("{text}\n{behind}");
+            let (arm, end) = plain_arm(&mut Window::new(text.as_bytes())?, 0)?;
+            Some((arm.line, arm.taken, arm.id.to_string(), end))
         };
-        assert_eq!(arm("BRDA:7,0,12,-\n"), Some((7, false, "0:12".into(), 14)));
-        assert_eq!(arm("BRDA:7,10,2,0\n"), Some((7, false, "10:2".into(), 14)));
-        assert_eq!(arm("BRDA:7,10,2,00\n"), Some((7, true, "10:2".into(), 15)));
+        assert_eq!(arm("BRDA:7,0,12,-"), Some((7, false, "0:12".into(), 14)));
+        assert_eq!(arm("BRDA:7,10,2,0"), Some((7, false, "10:2".into(), 14)));
+        assert_eq!(arm("BRDA:7,10,2,00"), Some((7, true, "10:2".into(), 15)));
         for odd in [
-            "BRDA:7,e0,1,1\n",
-            "BRDA:7,0,1,1,1\n",
-            "BRDA:7,12345,6789,1\n",
-            "BRDA:7,0,1\n",
+            "BRDA:7,e0,1,1",
+            "BRDA:7,0,1,1,1",
+            "BRDA:7,12345,6789,1",
+            "BRDA:7,0,1",
         ] {
             assert_eq!(arm(odd), None, "{odd}");
+        }
+    }
+
+    /// Reads lines one by one, or as many at once as are ordinary.
+    fn read(lines: &[String], takes_plain: bool) -> String {
+        let settings = Settings::parse("");
+        let fixer = PathFixer::new(&settings, [], &[]);
+        let (paths, ignored) = (fixer.for_file(""), Ignored::default());
+        let mut context = Context {
+            name: "",
+            format: None,
+            paths: &paths,
+            parsers: settings.parsers,
+            age: AgeLimit::new(&settings.max_age, 0),
+            ignored: &ignored,
+            found: Found::default(),
+            problems: Vec::new(),
+        };
+        let mut record = Record {
+            path: Some("a.c".into()),
+            ..Record::default()
+        };
+        let text = lines.join("\n") + "\n";
+        let mut rest = text.as_bytes();
+        let mut failure = None;
+        while !rest.is_empty() && failure.is_none() {
+            if takes_plain {
+                rest = &rest[record.take_plain(rest)..];
+            }
+            let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            failure = record
+                .read(rest[..end].trim_ascii_end(), &mut context)
+                .err();
+            rest = &rest[end..];
+        }
+        record.finish(&mut context);
+        format!(
+            "{:?} {failure:?} {:?}",
+            context.found.into_sorted(),
+            context.problems
+        )
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lines_read_at_once_say_what_they_say_one_by_one(
+            lines in proptest::collection::vec(
+                "(DA:[0-9]{0,3},[0-9]{0,9}(,x)?|BRDA:[1-9]{0,3},[0-9e]{1,4},[0-9]{1,4},(-|[0-9]{0,4})|FN:[0-9]{1,8},f|FNDA:1,f|DA:-?[0-9],-?[0-9.]{1,3}e?|LF:[0-9]|[DB].{0,9})",
+                0..40,
+            ),
+        ) {
+            proptest::prop_assert_eq!(read(&lines, true), read(&lines, false));
         }
     }
 }

@@ -11,6 +11,7 @@ mod coveralls;
 mod dlst;
 mod elm;
 mod flowcover;
+mod found;
 mod gap;
 mod gcov;
 mod gcov_json;
@@ -39,10 +40,6 @@ mod vb2;
 mod xcode;
 mod xcode_plist;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use engine::model::{FileCoverage, Totals};
 use rayon::prelude::*;
 
 use crate::age::AgeLimit;
@@ -51,6 +48,8 @@ use crate::error::{Problem, ProblemCode, Result};
 use crate::paths::FilePaths;
 use crate::report_fixes::Ignored;
 use crate::settings::Parsers;
+
+pub(crate) use found::Found;
 
 /// What became of a document that was read before its format was known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,67 +152,9 @@ fn parse_pieces(
         context.problems.extend(problems);
         context.problems.truncate(MAX_PROBLEMS);
         result?;
-        found
-            .into_files()
-            .into_iter()
-            .for_each(|(path, file)| context.found.add(path, file));
+        context.found.include(found);
     }
     Ok(())
-}
-
-/// The files that one reader found, in the order in which they came.
-#[derive(Default)]
-pub(crate) struct Found {
-    files: Vec<(String, FileCoverage)>,
-    by_path: HashMap<String, usize>,
-}
-
-impl Found {
-    /// Adds a file, or more of a file that was added before. One without lines does not count.
-    pub(crate) fn add(&mut self, path: String, file: FileCoverage) {
-        if file.is_empty() {
-            return;
-        }
-        match self.by_path.entry(path) {
-            Entry::Occupied(seen) => {
-                let before = &mut self.files[*seen.get()].1;
-                *before = merge_file(seen.key(), before, file);
-            }
-            Entry::Vacant(free) => {
-                self.files.push((free.key().clone(), file));
-                free.insert(self.files.len() - 1);
-            }
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// The files, in the order in which they came.
-    pub(crate) fn into_files(self) -> Vec<(String, FileCoverage)> {
-        self.files
-    }
-}
-
-/// Two reports of one file in one upload. Ruby's tools list files that were only loaded as all
-/// missed: such a report gives way to one that says something else.
-fn merge_file(path: &str, left: &FileCoverage, right: FileCoverage) -> FileCoverage {
-    if path.ends_with(".rb") {
-        let counts = |totals: Totals| (totals.lines, totals.misses);
-        let (a, b) = (counts(left.totals()), counts(right.totals()));
-        if a != b && a.0 == a.1 {
-            return right;
-        }
-        if a != b && b.0 == b.1 {
-            return left.clone();
-        }
-    }
-    left.append(&right)
 }
 
 /// Reads a file of a known format.

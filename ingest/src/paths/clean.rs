@@ -1,7 +1,12 @@
 //! Paths as text.
 
+use std::borrow::Cow;
+
 /// Joins `//`, drops `.` and resolves `..` where something precedes it; an empty path is `.`.
-pub(super) fn normalise(path: &str) -> String {
+pub(super) fn normalise(path: &str) -> Cow<'_, str> {
+    if is_normal(path.as_bytes()) {
+        return Cow::Borrowed(path);
+    }
     let absolute = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -15,22 +20,51 @@ pub(super) fn normalise(path: &str) -> String {
         }
     }
     let joined = parts.join("/");
-    match (absolute, joined.is_empty()) {
+    Cow::Owned(match (absolute, joined.is_empty()) {
         (true, _) => format!("/{joined}"),
         (false, true) => ".".to_owned(),
         (false, false) => joined,
-    }
+    })
+}
+
+/// Whether a path surely is normal: no part of it is empty or starts with a dot.
+fn is_normal(path: &[u8]) -> bool {
+    let odd = path.windows(2).fold(false, |odd, pair| {
+        odd | ((pair[0] == b'/') & ((pair[1] == b'/') | (pair[1] == b'.')))
+    });
+    let ends = |byte: Option<&u8>, odd: &[u8]| byte.is_none_or(|byte| odd.contains(byte));
+    !odd && !ends(path.first(), b"./") && !ends(path.last(), b"/")
 }
 
 /// A path as the tree compares it.
-pub(super) fn for_tree(path: &str) -> String {
+pub(super) fn for_tree(path: &str) -> Cow<'_, str> {
+    let bytes = path.as_bytes();
+    let odd = bytes.iter().fold(false, |odd, &byte| {
+        odd | (byte == b'*') | (byte == b'\r') | (byte == b'\\')
+    });
+    let is_bare = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if !odd && is_bare(bytes.first()) && is_bare(bytes.last()) {
+        return normalise(path);
+    }
     let plain = path
         .trim()
         .replace("**/", "")
         .replace('\r', "")
         .replace("\\ ", " ")
         .replace('\\', "/");
-    normalise(&plain)
+    Cow::Owned(normalise(&plain).into_owned())
+}
+
+/// A path without case.
+pub(super) fn folded(path: &str) -> Cow<'_, str> {
+    let cased = path.bytes().fold(false, |cased, byte| {
+        cased | byte.is_ascii_uppercase() | !byte.is_ascii()
+    });
+    if cased {
+        Cow::Owned(path.to_lowercase())
+    } else {
+        Cow::Borrowed(path)
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +84,20 @@ mod tests {
             ("a/b/", "a/b"),
         ] {
             assert_eq!(normalise(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_prepared_for_the_tree() {
+        for (path, expected, without_case) in [
+            ("src/A.py", "src/A.py", "src/a.py"),
+            (" a/**/b\\c.py\r", "a/b/c.py", "a/b/c.py"),
+            ("a\\ b.py", "a b.py", "a b.py"),
+            ("\u{2003}\u{c9}.py", "\u{c9}.py", "\u{e9}.py"),
+            ("**/", ".", "."),
+        ] {
+            assert_eq!(for_tree(path), expected, "{path}");
+            assert_eq!(folded(&for_tree(path)), without_case, "{path}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! makes a rule. A rule is suggested only if the fixer itself, given the rule, leads at least half of
 //! the paths that the rule speaks of to files, and every path that was found to where it went before.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -183,7 +184,8 @@ fn examined(mut paths: Vec<Path<'_>>) -> Vec<Path<'_>> {
         (number - 1) % step == 0
     });
     for path in &mut paths {
-        path.clean = cleaned(path.text).ok().flatten().unwrap_or_default();
+        let clean = cleaned(path.text).ok().flatten();
+        path.clean = clean.map(Cow::into_owned).unwrap_or_default();
     }
     paths.sort_by(|a, b| a.clean.cmp(&b.clean));
     paths

@@ -1,70 +1,123 @@
 //! The repository's files, found by the end of a path.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
-use super::clean::for_tree;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use memchr::{memchr_iter, memrchr};
+
+use super::clean::{folded, for_tree};
 
 /// Files of the same folded path that are compared when a path could be any of them.
 const MAX_CANDIDATES: usize = 64;
 /// Longer paths are not measured for likeness, in characters.
 const MAX_COMPARED_CHARS: usize = 1000;
 
-/// The files of a repository, ordered by their folded paths read from the end.
+/// The files of a repository.
+#[derive(Default)]
 pub(super) struct Tree {
+    /// Paths and folded paths of `files`.
+    text: String,
+    /// Files whose folded names have one hash stand together, ordered by their folded paths read from
+    /// the end.
     files: Vec<File>,
-    /// Where files of one folded name stand in `files`.
-    by_name: HashMap<String, Range<usize>>,
+    runs: HashTable<Run>,
+    hasher: DefaultHashBuilder,
 }
 
+/// Where a path and its folded path stand in the text; the same place when they are equal.
+#[derive(Clone)]
 struct File {
-    path: String,
-    folded: String,
+    path: Range<usize>,
+    folded: Range<usize>,
 }
 
-impl File {
-    fn parts(&self) -> impl Iterator<Item = &str> {
-        self.folded.rsplit('/')
-    }
+/// Files whose folded names have one hash; nearly always of one name.
+struct Run {
+    hash: u64,
+    files: Range<usize>,
 }
 
 impl Tree {
+    /// The tree of a list of paths. Linear, apart from sorting numbers, and the files of one name.
     pub(super) fn new<'a>(network: impl IntoIterator<Item = &'a str>) -> Tree {
-        let mut files: Vec<File> = network
-            .into_iter()
-            .filter(|path| !path.trim().is_empty())
-            .map(for_tree)
-            .map(|path| File {
-                folded: path.to_lowercase(),
-                path,
-            })
-            .collect();
-        files.sort_by(|a, b| compare(&a.folded, &b.folded)); // stable: the network's order decides
-        files.dedup_by(|b, a| a.path == b.path);
-        let mut by_name: HashMap<String, Range<usize>> = HashMap::new();
-        for (i, file) in files.iter().enumerate() {
-            let name = file.parts().next().unwrap_or_default();
-            match by_name.get_mut(name) {
-                Some(range) => range.end = i + 1,
-                None => {
-                    by_name.insert(name.to_owned(), i..i + 1);
-                }
-            }
+        let mut tree = Tree::default();
+        let paths = network.into_iter().filter(|path| !path.trim().is_empty());
+        let listed: Vec<File> = paths.map(|path| tree.write(&for_tree(path))).collect();
+        let hash = |file: &File| {
+            tree.hasher
+                .hash_one(name_of(&tree.text[file.folded.clone()]))
+        };
+        let mut order: Vec<(u64, usize)> = listed.iter().map(hash).zip(0..).collect();
+        order.sort_unstable(); // of one hash, the network's order decides
+        tree.files.reserve(listed.len());
+        for run in order.chunk_by(|a, b| a.0 == b.0) {
+            tree.add_run(run[0].0, run.iter().map(|&(_, i)| listed[i].clone()));
         }
-        Tree { files, by_name }
+        tree
+    }
+
+    fn write(&mut self, path: &str) -> File {
+        let place = |text: &mut String, path: &str| {
+            text.push_str(path);
+            text.len() - path.len()..text.len()
+        };
+        let at = place(&mut self.text, path);
+        let folded = match folded(path) {
+            Cow::Borrowed(_) => at.clone(),
+            Cow::Owned(folded) => place(&mut self.text, &folded),
+        };
+        File { path: at, folded }
+    }
+
+    fn add_run(&mut self, hash: u64, files: impl Iterator<Item = File>) {
+        let start = self.files.len();
+        self.files.extend(files);
+        if self.files.len() - start > 1 {
+            let text = &self.text;
+            let mut run = self.files.split_off(start);
+            run.sort_by(|a, b| compare(&text[a.folded.clone()], &text[b.folded.clone()])); // stable
+            run.dedup_by(|b, a| text[a.path.clone()] == text[b.path.clone()]);
+            self.files.extend(run);
+        }
+        let files = start..self.files.len();
+        self.runs
+            .insert_unique(hash, Run { hash, files }, |run| run.hash);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
+    fn path(&self, file: &File) -> &str {
+        &self.text[file.path.clone()]
+    }
+
+    fn folded(&self, file: &File) -> &str {
+        &self.text[file.folded.clone()]
+    }
+
     /// The file that a path of a report means; `None` when there is none or several are as likely.
     pub(super) fn resolve(&self, path: &str) -> Option<&str> {
         let path = for_tree(path);
-        let folded = path.to_lowercase();
-        let found = best(&path, &self.candidates(&folded))?;
-        is_near(&folded, &found.folded).then_some(found.path.as_str())
+        let folded = folded(&path);
+        let named = self.named(name_of(&folded))?;
+        // Wherever a walk along the path ends, it ends at the only file of that name.
+        let found = match named.len() {
+            1 => &self.files[named.start],
+            _ => self.best(&path, &self.candidates(&folded, named))?,
+        };
+        is_near(&folded, self.folded(found)).then(|| self.path(found))
+    }
+
+    /// Where the files of a folded name stand.
+    fn named(&self, name: &str) -> Option<Range<usize>> {
+        let hash = self.hasher.hash_one(name);
+        let run = self.runs.find(hash, |run| run.hash == hash)?;
+        let found = self.narrow(&run.files, "", name);
+        (!found.is_empty()).then_some(found)
     }
 
     /// How many files there are.
@@ -80,111 +133,119 @@ impl Tree {
     /// The files that end like the path, by whole names, narrowed down until they are at most
     /// `limit`; none when they stay more.
     pub(super) fn ending_like(&self, path: &str, limit: usize) -> impl Iterator<Item = &str> {
-        let folded = for_tree(path).to_lowercase();
-        let mut parts = folded.rsplit('/');
-        let name = parts.next().unwrap_or_default();
-        let mut range = self.by_name.get(name).cloned().unwrap_or(0..0);
-        let mut depth = 1;
+        let path = for_tree(path);
+        let folded = folded(&path);
+        let mut end = name_of(&folded);
+        let mut range = self.named(end).unwrap_or(0..0);
         while range.len() > limit {
-            range = match parts.next() {
-                Some(part) => self.narrow(&range, depth, part),
-                None => 0..0,
+            let Some(rest) = before(&folded, end) else {
+                range = 0..0;
+                break;
             };
-            depth += 1;
+            range = self.narrow(&range, end, name_of(rest));
+            end = &folded[rest.len() - name_of(rest).len()..];
         }
-        self.files[range].iter().map(|file| file.path.as_str())
+        self.files[range].iter().map(|file| self.path(file))
     }
 
     /// Files that `folded` may mean: those that are its longest known end, and the only file that
-    /// has as much of it.
-    fn candidates(&self, folded: &str) -> Vec<&File> {
-        let mut parts = folded.rsplit('/');
-        let Some(mut range) = parts
-            .next()
-            .and_then(|name| self.by_name.get(name))
-            .cloned()
-        else {
-            return Vec::new();
-        };
-        let mut depth = 1;
-        let mut whole = self.whole(&range, depth);
+    /// has as much of it. `range` has the files of its name.
+    fn candidates(&self, folded: &str, mut range: Range<usize>) -> Vec<&File> {
+        let mut end = name_of(folded);
+        let mut whole = self.whole(&range, end);
         let mut found = whole.clone();
-        for part in parts {
-            let next = self.narrow(&range, depth, part);
+        while let Some(rest) = before(folded, end) {
+            let next = self.narrow(&range, end, name_of(rest));
             if next.is_empty() {
                 break;
             }
             range = next;
-            depth += 1;
-            whole = self.whole(&range, depth);
+            end = &folded[rest.len() - name_of(rest).len()..];
+            whole = self.whole(&range, end);
             if !whole.is_empty() {
                 found = whole.clone();
             }
         }
         let mut files: Vec<&File> = self.files[found].iter().take(MAX_CANDIDATES).collect();
         if whole.is_empty() {
-            files.extend(self.only_longer(range, depth));
+            files.extend(self.only_longer(range));
         }
         files
     }
 
-    /// Of files that share their last `depth` parts, those that have no more parts.
-    fn whole(&self, range: &Range<usize>, depth: usize) -> Range<usize> {
-        let count =
-            self.files[range.clone()].partition_point(|file| file.parts().nth(depth).is_none());
-        range.start..range.start + count
+    /// Of files that share the end `end`, those that are no longer.
+    fn whole(&self, range: &Range<usize>, end: &str) -> Range<usize> {
+        let is_whole = |file: &File| file.folded.len() == end.len();
+        range.start..range.start + self.files[range.clone()].partition_point(is_whole)
     }
 
-    /// Of files that share their last `depth` parts, those whose next is `part`.
-    fn narrow(&self, range: &Range<usize>, depth: usize, part: &str) -> Range<usize> {
+    /// Of files that share the end `end`, those whose part before it is `part`.
+    fn narrow(&self, range: &Range<usize>, end: &str, part: &str) -> Range<usize> {
         let files = &self.files[range.clone()];
-        let next = |file: &File| file.parts().nth(depth).map(|next| next.cmp(part));
+        let next = |file: &File| {
+            let rest = before(self.folded(file), end)?;
+            Some(name_of(rest).cmp(part))
+        };
         let start = files.partition_point(|file| next(file).is_none_or(Ordering::is_lt));
         let count = files[start..].partition_point(|file| next(file) == Some(Ordering::Equal));
         range.start + start..range.start + start + count
     }
 
     /// The nearest files that all files of the range end in a row to; none where they part ways.
-    fn only_longer(&self, range: Range<usize>, depth: usize) -> &[File] {
+    fn only_longer(&self, range: Range<usize>) -> &[File] {
         let files = &self.files[range];
         let (Some(first), Some(last)) = (files.first(), files.last()) else {
             return &[];
         };
-        let total = first.parts().count();
-        let shared = first
-            .parts()
-            .zip(last.parts())
-            .take_while(|(a, b)| a == b)
-            .count();
-        if shared < total {
+        let (first, last) = (self.folded(first), self.folded(last));
+        let before = last.strip_suffix(first);
+        if !before.is_some_and(|before| before.is_empty() || before.ends_with('/')) {
             return &[];
         }
-        debug_assert!(total > depth, "files of `depth` parts were found before");
-        let count = files.partition_point(|file| file.parts().nth(total).is_none());
+        let count = files.partition_point(|file| file.folded.len() == first.len());
         &files[..count.min(MAX_CANDIDATES)]
     }
+
+    /// The file most like the path; of equals the last.
+    fn best<'a>(&self, path: &str, files: &[&'a File]) -> Option<&'a File> {
+        if files.len() <= 1 {
+            return files.first().copied();
+        }
+        if path.starts_with("../") {
+            return files.iter().min_by_key(|file| file.path.len()).copied();
+        }
+        let mut best: Option<(f64, &File)> = None;
+        for file in files.iter().rev() {
+            let likeness = likeness(path, self.path(file));
+            if best.is_none_or(|(most, _)| likeness > most) {
+                best = Some((likeness, file));
+            }
+        }
+        best.map(|(_, file)| file)
+    }
 }
 
+/// The last part of a path.
+fn name_of(path: &str) -> &str {
+    match memrchr(b'/', path.as_bytes()) {
+        Some(slash) => &path[slash + 1..],
+        None => path,
+    }
+}
+
+/// What stands before the parts `end` that a path ends in; `None` when they are all of it. An empty
+/// `end` is no part.
+fn before<'a>(path: &'a str, end: &str) -> Option<&'a str> {
+    if end.is_empty() {
+        return Some(path);
+    }
+    let slash = path.len().checked_sub(end.len() + 1)?;
+    Some(&path[..slash])
+}
+
+/// The order of paths whose parts are read from the end.
 fn compare(a: &str, b: &str) -> Ordering {
     a.rsplit('/').cmp(b.rsplit('/'))
-}
-
-/// The file most like the path; of equals the last.
-fn best<'a>(path: &str, files: &[&'a File]) -> Option<&'a File> {
-    if files.len() <= 1 {
-        return files.first().copied();
-    }
-    if path.starts_with("../") {
-        return files.iter().min_by_key(|file| file.path.len()).copied();
-    }
-    let mut best: Option<(f64, &File)> = None;
-    for file in files.iter().rev() {
-        let likeness = likeness(path, &file.path);
-        if best.is_none_or(|(most, _)| likeness > most) {
-            best = Some((likeness, file));
-        }
-    }
-    best.map(|(_, file)| file)
 }
 
 /// Whether a file is near enough to the path that led to it, both folded.
@@ -192,12 +253,13 @@ fn is_near(path: &str, file: &str) -> bool {
     if path == file {
         return true;
     }
-    let parts = |path: &str| path.split('/').count();
-    let tail = match path.rmatch_indices('/').nth(1) {
-        Some((at, _)) => &path[at + 1..],
+    let slashes = |path: &str| memchr_iter(b'/', path.as_bytes()).count();
+    let folder = memrchr(b'/', path.as_bytes()).map_or("", |slash| &path[..slash]);
+    let tail = match memrchr(b'/', folder.as_bytes()) {
+        Some(slash) => &path[slash + 1..],
         None => path,
     };
-    (parts(file) < parts(path) && path.ends_with(file)) || file.ends_with(tail)
+    file.ends_with(tail) || (path.ends_with(file) && slashes(file) < slashes(path))
 }
 
 /// Ratcliff and Obershelp's measure: twice the characters in matching runs, of all characters.
@@ -245,6 +307,72 @@ mod tests {
         assert_eq!(likeness("abcd", "bcde"), 0.75);
         assert_eq!(likeness("", ""), 0.0);
         assert_eq!(likeness("a", "a"), 1.0);
+    }
+
+    /// What a path may mean, told from all files at once: the file that is its longest end, and, when
+    /// longer ends of the path are known but are no file, the only file that has as much of it.
+    fn meant(network: &[String], path: &str) -> Vec<String> {
+        let parts = |path: &str| path.rsplit('/').map(str::to_owned).collect::<Vec<_>>();
+        let mut files: Vec<(Vec<String>, &String)> = Vec::new();
+        for path in network {
+            if !files.iter().any(|file| file.1 == path) {
+                files.push((parts(&path.to_lowercase()), path));
+            }
+        }
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        let path = parts(&path.to_lowercase());
+        let deepest = (0..=path.len()).rev().find(|&depth| {
+            depth > 0 && files.iter().any(|file| file.0.starts_with(&path[..depth]))
+        });
+        let Some(depth) = deepest else {
+            return Vec::new();
+        };
+        let of = |parts: &[String]| {
+            let same = files.iter().filter(|file| file.0 == parts);
+            same.map(|file| file.1.clone()).collect::<Vec<_>>()
+        };
+        let mut found = (1..=depth)
+            .rev()
+            .map(|depth| of(&path[..depth]))
+            .find(|found| !found.is_empty())
+            .unwrap_or_default();
+        if of(&path[..depth]).is_empty() {
+            let below: Vec<&(Vec<String>, &String)> = files
+                .iter()
+                .filter(|file| file.0.starts_with(&path[..depth]))
+                .collect();
+            if below.iter().all(|file| file.0.starts_with(&below[0].0)) {
+                found.extend(of(&below[0].0));
+            }
+        }
+        found
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_walk_finds_what_all_files_at_once_tell(
+            network in proptest::collection::vec("[abA](/[abB]){0,3}", 0..12),
+            path in "[abB](/[abA]){0,4}",
+        ) {
+            let tree = Tree::new(network.iter().map(String::as_str));
+            let folded = path.to_lowercase();
+            let found = match tree.named(name_of(&folded)) {
+                Some(named) => tree.candidates(&folded, named),
+                None => Vec::new(),
+            };
+            let mut distinct: Vec<&str> = Vec::new();
+            for path in found.into_iter().map(|file| tree.path(file)) {
+                if !distinct.contains(&path) {
+                    distinct.push(path);
+                }
+            }
+            let meant = meant(&network, &path);
+            proptest::prop_assert_eq!(&distinct, &meant);
+            let alone = meant.len() == 1 && is_near(&folded, &meant[0].to_lowercase());
+            if meant.len() <= 1 {
+                proptest::prop_assert_eq!(tree.resolve(&path).is_some(), alone);
+            }
+        }
     }
 
     #[test]
