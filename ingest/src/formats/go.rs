@@ -577,6 +577,8 @@ impl Several {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     fn part(start: u32, end: u32, hits: u64) -> Part {
@@ -601,5 +603,116 @@ mod tests {
             of(&[part(0, 5, 2), part(9, OPEN, 0)]),
             Coverage::Arms { taken: 1, total: 2 }
         );
+    }
+
+    /// The lines of regions, column by column as profiles are understood: slow and plain.
+    fn lines_by_column(regions: &[Region]) -> BTreeMap<u32, Coverage> {
+        let mut lines: BTreeMap<u32, BTreeSet<Part>> = BTreeMap::new();
+        for region in regions {
+            let mut say = |line, start, end| {
+                lines
+                    .entry(line)
+                    .or_default()
+                    .insert(part(start, end, region.hits));
+            };
+            if region.start_line == region.end_line {
+                say(region.start_line, region.start_column, region.end_column);
+                continue;
+            }
+            say(region.start_line, region.start_column, OPEN);
+            (region.start_line + 1..region.end_line).for_each(|line| say(line, 0, OPEN));
+            if region.end_column > 2 {
+                say(region.end_line, 0, region.end_column);
+            }
+        }
+        let parts = lines.into_iter();
+        parts
+            .map(|(line, parts)| (line, coverage_by_column(&parts)))
+            .collect()
+    }
+
+    fn coverage_by_column(parts: &BTreeSet<Part>) -> Coverage {
+        let highest = parts.iter().map(|part| part.hits).max().unwrap();
+        let closed = parts.iter().filter(|part| part.end != OPEN);
+        let last = closed.flat_map(|part| part.start..part.end).max();
+        let width = last.unwrap_or_else(|| parts.iter().map(|part| part.start).max().unwrap()) + 1;
+        let mut columns: BTreeMap<u32, u64> = BTreeMap::new();
+        for part in parts {
+            for column in part.start..part.end.min(width) {
+                let hits = columns.entry(column).or_default();
+                *hits = part.hits.max(*hits);
+            }
+        }
+        let columns: Vec<(u32, u64)> = columns.into_iter().collect();
+        let runs = columns.chunk_by(|a, b| a.1 == b.1);
+        let mut runs: Vec<Part> = runs
+            .map(|run| part(run[0].0, run[run.len() - 1].0 + 1, run[0].1))
+            .collect();
+        if let [first, rest @ ..] = &runs[..]
+            && (first.start, first.end) == (0, 1)
+        {
+            if rest.is_empty() {
+                return Coverage::Hits(first.hits);
+            }
+            runs.remove(0);
+        }
+        let open = parts
+            .iter()
+            .filter(|part| part.end == OPEN)
+            .map(|part| part.hits)
+            .max();
+        let ends_so = |hits| {
+            runs.last()
+                .is_some_and(|run| (run.end, run.hits) == (width, hits))
+        };
+        if let Some(hits) = open
+            && !ends_so(hits)
+        {
+            runs.push(part(width, OPEN, hits));
+        }
+        match runs[..] {
+            [] => Coverage::Hits(highest),
+            [only] => Coverage::Hits(only.hits),
+            _ => Coverage::Arms {
+                taken: runs.iter().filter(|run| run.hits > 0).count() as u32,
+                total: runs.len() as u32,
+            },
+        }
+    }
+
+    fn swept(mut regions: Vec<Region>) -> BTreeMap<u32, Coverage> {
+        let mut file = FileBuilder::new();
+        sort(&mut regions);
+        let mut lines = Said {
+            ignored: None,
+            partials_as_hits: false,
+            parts: Vec::new(),
+            several: Several::default(),
+            file: &mut file,
+        };
+        sweep(&regions, &mut lines);
+        let file = file.take();
+        file.rows()
+            .map(|(line, row)| (line, row.coverage()))
+            .collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_sweep_tells_what_columns_tell(
+            regions in proptest::collection::vec((1..9_u64, 0..7_u64, 1..9_u64, 0..7_u64, 0..4_u64), 0..9),
+        ) {
+            let regions: Vec<Region> = regions.into_iter().map(|(a, b, c, d, hits)| region(a, b, c, d, hits)).collect();
+            proptest::prop_assert_eq!(swept(regions.clone()), lines_by_column(&regions));
+        }
+    }
+
+    #[test]
+    fn regions_inside_each_other_take_linear_time() {
+        const DEPTH: u64 = 100_000;
+        let nested = (0..DEPTH).map(|i| region(1 + i, 1, 3 * DEPTH - i, 9, i));
+        let lines = swept(nested.collect());
+        assert_eq!(lines.len() as u64, 3 * DEPTH);
+        assert_eq!(lines[&(DEPTH as u32 * 3 / 2)], Coverage::Hits(DEPTH - 1));
     }
 }
