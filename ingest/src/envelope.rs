@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memmem;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::{Failure, Result};
+use crate::json::Cursor;
 
 /// The most that one upload may unpack to, in bytes.
 pub const MAX_UNPACKED_BYTES: u64 = 2 << 30;
@@ -71,8 +73,8 @@ pub enum Fixes<'a> {
     None,
     /// A section of text.
     Text(Cow<'a, str>),
-    /// Path → lines.
-    Json(serde_json::Value),
+    /// The text of a JSON value: path → lines.
+    Json(Cow<'a, [u8]>),
 }
 
 /// What an upload has unpacked so far, against what it may.
@@ -230,7 +232,9 @@ struct JsonFile<'a> {
 
 #[derive(Deserialize)]
 struct JsonFixes {
-    value: serde_json::Value,
+    /// Its text is looked for when all of the body is known to be JSON.
+    #[expect(dead_code, reason = "only that it is there is asked of it")]
+    value: IgnoredAny,
 }
 
 /// A text that is borrowed where it has no escapes.
@@ -238,15 +242,19 @@ struct JsonFixes {
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn open_json(body: &[u8]) -> Result<Envelope<'_>> {
-    let body: JsonBody<'_> = serde_json::from_slice(body)
+fn open_json(text: &[u8]) -> Result<Envelope<'_>> {
+    let body: JsonBody<'_> = serde_json::from_slice(text)
         .map_err(|error| Failure::Storage(format!("body is not the JSON of an upload: {error}")))?;
-    let fixes = body.report_fixes.or(body.path_fixes);
-    let Some(fixes) = fixes else {
-        return Err(Failure::Storage(
-            "body has neither `report_fixes` nor `path_fixes`".into(),
-        ));
+    let key = match (&body.report_fixes, &body.path_fixes) {
+        (Some(_), _) => "report_fixes",
+        (None, Some(_)) => "path_fixes",
+        (None, None) => {
+            return Err(Failure::Storage(
+                "body has neither `report_fixes` nor `path_fixes`".into(),
+            ));
+        }
     };
+    let fixes = value_of(text, key).and_then(|fixes| value_of(fixes, "value"));
     let network = body.network_files.unwrap_or_default();
     check_count(network.len(), MAX_NETWORK_ENTRIES, "network_files")?;
     check_count(body.coverage_files.len(), MAX_FILES, "coverage_files")?;
@@ -264,8 +272,23 @@ fn open_json(body: &[u8]) -> Result<Envelope<'_>> {
             .filter(|path| !path.is_empty())
             .collect(),
         files: files.collect(),
-        fixes: Fixes::Json(fixes.value),
+        fixes: Fixes::Json(fixes.unwrap_or_default().into()),
     })
+}
+
+/// The text of the value that an object has at `key`. Looks no further, so what is wrong behind it
+/// does not matter.
+fn value_of<'a>(object: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    let mut cursor = Cursor::new(object);
+    cursor.expect(b'{').ok()?;
+    let mut first = true;
+    while let Some(found) = cursor.key(&mut first).ok()? {
+        let value = cursor.raw().ok()?;
+        if found == key {
+            return Some(value);
+        }
+    }
+    None
 }
 
 fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {

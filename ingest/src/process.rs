@@ -127,7 +127,7 @@ fn read_fixes(fixes: &Fixes<'_>, fixer: &PathFixer) -> Result<Ignored> {
     match fixes {
         Fixes::None => Ok(Ignored::default()),
         Fixes::Text(text) => Ignored::from_text(text, |path| fixer.fix(path)),
-        Fixes::Json(value) => Ok(Ignored::from_json(value)),
+        Fixes::Json(value) => Ignored::from_json(value),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use simd_json::prelude::*;
+
 use crate::error::{Failure, Result};
 
 /// Ignored lines by path.
@@ -51,13 +53,23 @@ impl Ignored {
 
     /// Reads the `value` of a JSON upload's `report_fixes`: path → `{eof, lines}`. Paths are taken
     /// as they are; what has another shape is skipped.
-    pub fn from_json(value: &serde_json::Value) -> Ignored {
-        let files = value.as_object().into_iter().flatten();
-        Ignored(
+    pub fn from_json(value: &[u8]) -> Result<Ignored> {
+        if value.is_empty() {
+            return Ok(Ignored::default());
+        }
+        // The tape is written beside the text, which it changes.
+        let mut text = value.to_vec();
+        let tape = simd_json::to_tape(&mut text).map_err(|error| {
+            Failure::Storage(format!("report_fixes: the value is no JSON: {error}"))
+        })?;
+        let value = tape.as_value();
+        let files = value.as_object();
+        let files = files.iter().flat_map(|files| files.iter());
+        Ok(Ignored(
             files
-                .map(|(path, fixes)| (path.clone(), lines_from_json(fixes)))
+                .map(|(path, fixes)| (path.to_owned(), lines_from_json(fixes)))
                 .collect(),
-        )
+        ))
     }
 
     /// Reads a legacy fixes section. `fix` resolves its paths. A line that cannot be read is skipped.
@@ -95,15 +107,19 @@ impl Ignored {
     }
 }
 
-fn lines_from_json(fixes: &serde_json::Value) -> IgnoredLines {
-    let lines = fixes["lines"].as_array().into_iter().flatten();
+fn lines_from_json(fixes: simd_json::tape::Value<'_, '_>) -> IgnoredLines {
+    let lines = fixes.get("lines").and_then(|lines| lines.as_array());
+    let lines = lines.iter().flat_map(|lines| lines.iter());
     let lines = lines
         .filter_map(|line| u32::try_from(line.as_u64()?).ok())
         .collect();
-    let end = match &fixes["eof"] {
-        serde_json::Value::Number(end) => end.as_i64().map_or(End::Never, End::Line),
-        serde_json::Value::String(end) => End::Text(end.clone()),
-        _ => End::Never,
+    let end = match fixes.get("eof") {
+        Some(end) => match (end.as_i64(), end.as_str()) {
+            (Some(end), _) => End::Line(end),
+            (None, Some(end)) => End::Text(end.to_owned()),
+            (None, None) => End::Never,
+        },
+        None => End::Never,
     };
     IgnoredLines::new(lines, end)
 }
@@ -222,7 +238,8 @@ mod tests {
 
     #[test]
     fn an_end_given_as_text_compares_as_text() {
-        let ignored = Ignored::from_json(&serde_json::json!({"a.c": {"eof": "3", "lines": [2]}}));
+        let ignored =
+            Ignored::from_json(br#"{"a.c": {"eof": "3", "lines": [2]}, "b.c": 1}"#).unwrap();
         let lines = ignored.get("a.c").unwrap();
         assert!(lines.contains(4) && lines.contains(2) && !lines.contains(10));
     }
