@@ -332,12 +332,15 @@ impl<'a> Cursor<'a> {
     fn short_integers(&mut self, each: &mut impl FnMut(u64)) {
         loop {
             self.at += usize::from(self.rest().first() == Some(&b' '));
-            let Some(mut window) = Window::<4>::new(self.rest()) else {
+            let Some(mut window) = Window::new(self.rest()) else {
                 return;
             };
             let mut start = 0;
             loop {
                 let end = window.next_other();
+                if end == Window::BYTES {
+                    break;
+                }
                 let length = end - start;
                 let is_plain = (1..8).contains(&length)
                     && window.byte(end) == b','
