@@ -135,6 +135,9 @@ impl Peer {
         }
         let ended = match run.ended {
             Ended::Well(_) if empty => Ended::Badly("it wrote nothing".into()),
+            Ended::Well(said) if String::from_utf8_lossy(&said).contains("( 0/0 )") => {
+                Ended::Badly("it counts no lines".into())
+            }
             ended => ended,
         };
         Ok(Some(Run { ended, ..run }))

@@ -1,5 +1,7 @@
 //! coverage.py, which measures lines and jumps between them.
 
+use ingest::ProblemCode;
+
 use super::project::{Lines, Project, figures};
 
 /// What `coverage report` says of all sources.
@@ -77,4 +79,31 @@ fn contexts_change_no_line_of_the_json() {
     let (project, summary) = measured("--context=nightly");
     project.run("coverage json --show-contexts --pretty-print");
     same_lines(&project.read(&["coverage.json"]), &summary);
+}
+
+/// The data file has what ran, and nothing of what did not. Beside the statements of the report that is the
+/// docstrings of two modules, and the head of a function that is left out of the report.
+fn data_file_has_the_lines_that_ran(options: &str) {
+    const UNREPORTED: u64 = 3;
+    let (project, summary) = measured(options);
+    let outcome = project.upload(&[".coverage"]);
+    let problems: Vec<ProblemCode> = outcome
+        .problems
+        .iter()
+        .map(|problem| problem.code)
+        .collect();
+    assert_eq!(problems, [ProblemCode::MissesUnknown]);
+    let read = Lines::count(outcome);
+    assert_eq!(read.hits, summary.statements - summary.missed + UNREPORTED);
+    assert_eq!((read.misses, read.partials), (0, 0));
+}
+
+#[test]
+fn data_file_of_lines_has_the_lines_that_ran() {
+    data_file_has_the_lines_that_ran("--context=nightly");
+}
+
+#[test]
+fn data_file_of_jumps_has_the_lines_that_ran() {
+    data_file_has_the_lines_that_ran("--branch");
 }
