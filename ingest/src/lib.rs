@@ -6,6 +6,8 @@ mod detect;
 pub mod envelope;
 mod error;
 mod formats;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod job;
 mod json;
 mod number;
