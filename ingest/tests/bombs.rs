@@ -308,6 +308,24 @@ fn one_file_a_million_times() {
 }
 
 #[test]
+fn one_line_a_million_times_with_many_missed_arms() {
+    let arms: Vec<String> = (0..500_000).map(|arm| arm.to_string()).collect();
+    let first = format!(
+        "<line number='1' hits='0' branch='true' condition-coverage='0% (0/500000)' missing-branches='{}'/>",
+        arms.join(",")
+    );
+    let again = "<line number='1' hits='0'/>".repeat(500_000);
+    let outcome = read(
+        "",
+        format!(
+            "{}{first}{again}</lines></class></classes></package></packages></coverage>",
+            XML[1]
+        ),
+    );
+    assert_eq!(outcome.totals.misses, 1, "{:?}", outcome.error);
+}
+
+#[test]
 fn a_million_files_and_a_million_keys() {
     let files: String = (0..1_000_000)
         .map(|i| format!("\"{i}.py\":{{\"1\":1}},"))

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::file::same_session;
 use super::part::{Part, Said};
 use super::{ArmId, Complexity, Coverage, Evidence, FileCoverage, Kind};
 
@@ -264,14 +265,20 @@ fn push_folded<'a>(
     }
     let mut folded = FileCoverage::default();
     for (evidence, replaces) in said {
-        let before = folded
-            .rows()
-            .next()
-            .map(|(_, evidence)| evidence)
-            .or(pending.take());
+        let so_far = folded.rows().next().map(|(_, evidence)| evidence);
+        let is_folded = so_far.is_some();
+        let mut both = Vec::new();
         let mut step = FileCoverage::default();
-        match before {
-            Some(before) if !replaces => step.push_same_session(line, &before, &evidence),
+        match so_far.or(pending.take()) {
+            Some(before) if !replaces => {
+                let now = same_session(&before, &evidence, &mut both);
+                if is_folded && has_same_ids(&before, &now) {
+                    let now = now.without_ids();
+                    folded.rewrite_only_row(&now);
+                    continue; // Ids may be many: they are not copied for every record.
+                }
+                step.push(line, &now);
+            }
             _ => step.push(line, &evidence),
         }
         folded = step;
@@ -279,6 +286,14 @@ fn push_folded<'a>(
     if let Some((line, evidence)) = folded.rows().next() {
         merged.push(line, &evidence);
     }
+}
+
+/// Whether both are branches with the very same list of missed arms.
+fn has_same_ids(a: &Evidence<'_>, b: &Evidence<'_>) -> bool {
+    fn ids<'a>(evidence: &Evidence<'a>) -> Option<&'a [ArmId]> {
+        evidence.arms?.missed.ids()
+    }
+    matches!((ids(a), ids(b)), (Some(a), Some(b)) if std::ptr::eq(a, b))
 }
 
 /// The hits of a plain line.

@@ -288,24 +288,18 @@ impl FileCoverage {
         {
             return self.push_plain(line, x.max(y));
         }
-        let mut both = Vec::new();
-        let missed = match (a.named_missed(), b.named_missed()) {
-            (Some(x), Some(y)) => {
-                intersect(x, y, &mut both);
-                Some(&both[..])
-            }
-            (None, Some(_)) if first.is_hit() => Some(&[][..]),
-            (Some(_), None) if second.is_hit() => Some(&[][..]),
-            (x, y) => x.or(y),
-        };
-        let kind = if a.kind == Kind::Line { b.kind } else { a.kind };
-        let coverage = first.merge(second, missed);
-        let mut evidence = Evidence::of_session(kind, coverage, missed, None);
-        if let Some(arms) = &mut evidence.arms {
-            arms.mixed = missed == Some(&[][..]) && arms.taken == arms.total;
-            arms.unnamed = arms.unnamed.filter(|_| !arms.mixed);
-        }
-        self.push(line, &evidence);
+        self.push(line, &same_session(a, b, &mut Vec::new()));
+    }
+
+    /// Rewrites the only row, but for the ids of its missed arms. Both have arms.
+    pub(super) fn rewrite_only_row(&mut self, evidence: &Evidence<'static>) {
+        debug_assert_eq!(self.len(), 1);
+        let missed = self.arms[0].missed;
+        self.arms.clear();
+        self.complexity.clear();
+        self.marks[0] = self.push_sparse(evidence);
+        self.hits[0] = evidence.hits.unwrap_or(0);
+        self.arms[0].missed = missed;
     }
 
     pub(super) fn with_capacity(rows: usize) -> FileCoverage {
@@ -352,6 +346,32 @@ fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>, totals: 
         let row = others.evidence(marks[at], hits[at]);
         totals.add(row.kind, row.coverage());
     }
+}
+
+/// What two records of a line in one session make of it. Ids that both miss go to `both`.
+pub(super) fn same_session<'s>(
+    a: &Evidence<'s>,
+    b: &Evidence<'s>,
+    both: &'s mut Vec<ArmId>,
+) -> Evidence<'s> {
+    let (first, second) = (a.coverage(), b.coverage());
+    let missed = match (a.named_missed(), b.named_missed()) {
+        (Some(x), Some(y)) => {
+            intersect(x, y, both);
+            Some(&both[..])
+        }
+        (None, Some(_)) if first.is_hit() => Some(&[][..]),
+        (Some(_), None) if second.is_hit() => Some(&[][..]),
+        (x, y) => x.or(y),
+    };
+    let kind = if a.kind == Kind::Line { b.kind } else { a.kind };
+    let coverage = first.merge(second, missed);
+    let mut evidence = Evidence::of_session(kind, coverage, missed, None);
+    if let Some(arms) = &mut evidence.arms {
+        arms.mixed = missed == Some(&[][..]) && arms.taken == arms.total;
+        arms.unnamed = arms.unnamed.filter(|_| !arms.mixed);
+    }
+    evidence
 }
 
 fn join_marks(a: u8, b: u8) -> u8 {

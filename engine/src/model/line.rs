@@ -236,6 +236,24 @@ impl<'a> Evidence<'a> {
         evidence
     }
 
+    /// The evidence without the ids of missed arms.
+    pub(super) fn without_ids(&self) -> Evidence<'static> {
+        Evidence {
+            kind: self.kind,
+            ignored: self.ignored,
+            partial: self.partial,
+            hits: self.hits,
+            arms: self.arms.map(|arms| Arms {
+                taken: arms.taken,
+                total: arms.total,
+                missed: Missed::Unknown,
+                mixed: arms.mixed,
+                unnamed: arms.unnamed,
+            }),
+            complexity: self.complexity,
+        }
+    }
+
     /// What is shown of the line.
     pub fn coverage(&self) -> Coverage {
         if self.ignored {
