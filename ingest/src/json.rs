@@ -402,9 +402,9 @@ impl<'a> Cursor<'a> {
         Ok(self.natural())
     }
 
-    /// Skips a list of numbers, or of lists of numbers that ends in `]]`, if there is nothing else in
-    /// it. Does not look at where its commas stand: what a number or a comma too many could be is no
-    /// other format's.
+    /// Skips a list of numbers and `null`, or of lists of such that ends in `]]`, if there is nothing
+    /// else in it. Does not look at where its commas and letters stand: what a number or a comma too
+    /// many could be is no other format's.
     fn skip_number_lists(&mut self) -> bool {
         const BLOCK: usize = 32;
         let rest = self.rest();
@@ -513,14 +513,15 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether a list of numbers ends with a byte, or has something else in it than numbers; of lists, the
-/// list of them all.
+/// Whether a list of numbers ends with a byte, or has something else in it than numbers and `null`; of
+/// lists, the list of them all.
 #[inline(always)]
 fn stops_number_lists(before: u8, byte: u8, is_nested: bool) -> bool {
     let closes = (byte == b']') & (!is_nested | (before == b']'));
     let opens = (byte == b'[') & (!is_nested | (before == b'['));
     let known = byte.wrapping_sub(b'0') < 10;
-    let known = known | (byte == b',') | (byte == b' ') | (byte == b'-');
+    let known = known | (byte == b',') | (byte == b' ') | (byte == b'-') | (byte == b'\n');
+    let known = known | (byte == b'n') | (byte == b'u') | (byte == b'l'); // null
     let known = known | (byte == b']') | (byte == b'[');
     closes | opens | !known
 }

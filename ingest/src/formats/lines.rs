@@ -448,6 +448,9 @@ pub(super) fn coverage(value: &Value<'_>) -> Option<Coverage> {
 
 /// What a number says: -1 is left out, and any other but 0 is a hit, be it a part of 1 or below 0.
 pub(super) fn coverage_of_number(number: &[u8]) -> Coverage {
+    if number == b"-1" {
+        return Coverage::Ignored;
+    }
     if let Some(count) = count(number) {
         return Coverage::Hits(count.value);
     }
