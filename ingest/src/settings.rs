@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use engine::carryforward::FlagPaths;
+use engine::codecov_yml;
 use regex::Regex;
 use serde_yaml::Value;
 
@@ -120,22 +121,20 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Normalises one pattern of a codecov.yml: a prefix, a glob or a regular expression.
+    /// Normalises one pattern of a codecov.yml: a prefix, a glob or a regular expression. One that is no
+    /// regular expression is taken literally.
     pub fn parse(written: &str) -> Pattern {
-        let negated = written.starts_with('!');
-        let bare = written.trim_start_matches('!');
-        let bare = bare.strip_prefix("./").unwrap_or(bare);
-        let text = match shape(bare) {
-            Shape::Prefix => format!("^{bare}.*"),
-            Shape::Glob => format!(r"(?s:{})\z", glob(bare)),
-            Shape::Regex => bare.replace(r"\Z", r"\z"),
+        let normal = codecov_yml::pattern(written);
+        let text = normal.trim_start_matches('!');
+        let literal = || {
+            let bare = written.trim_start_matches('!');
+            anchored(&regex::escape(bare.strip_prefix("./").unwrap_or(bare)))
         };
-        let regex = anchored(&text).or_else(|| anchored(&regex::escape(bare)));
         Pattern {
-            negated,
-            written: bare.to_owned(),
-            text,
-            regex,
+            written: written.trim_start_matches('!').to_owned(),
+            negated: normal.starts_with('!'),
+            text: text.to_owned(),
+            regex: anchored(text).or_else(literal),
         }
     }
 
@@ -166,108 +165,18 @@ impl Pattern {
     }
 }
 
-/// The regular expression, matching only at the start; `None` when it is not one.
+/// The regular expression, matching only at the start; `None` when it is not one. Its `\Z` is Python's
+/// end of the text.
 pub(crate) fn anchored(text: &str) -> Option<Regex> {
-    Regex::new(&format!("^(?:{text})")).ok()
-}
-
-enum Shape {
-    Prefix,
-    Glob,
-    Regex,
-}
-
-fn shape(text: &str) -> Shape {
-    let crosses_folders = text.contains("**") || text.contains("/*");
-    let is_lone_star = text.contains('*') && !text.contains("]*") && !text.contains(".*");
-    if !text.contains(['*', '$', ']', '[']) {
-        Shape::Prefix
-    } else if crosses_folders || is_lone_star {
-        Shape::Glob
-    } else if anchored(&text.replace(r"\Z", r"\z")).is_some() {
-        Shape::Regex
-    } else {
-        Shape::Glob
-    }
-}
-
-/// A glob as the text of a regular expression: `**` crosses folders, `*` does not.
-fn glob(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = String::new();
-    let mut i = 0;
-    while i < chars.len() {
-        let c = chars[i];
-        i += 1;
-        match c {
-            '*' if chars.get(i) == Some(&'*') => {
-                i += 1;
-                out.push_str(".*");
-            }
-            '*' => out.push_str("[^/]*"),
-            '?' => out.push('.'),
-            '[' => match class_end(&chars, i) {
-                None => out.push_str(r"\["),
-                Some(end) => {
-                    push_class(&mut out, &chars[i..end]);
-                    i = end + 1;
-                }
-            },
-            c => out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    out
-}
-
-/// Where the class that starts at `from` ends; a `]` that comes first belongs to it.
-fn class_end(chars: &[char], from: usize) -> Option<usize> {
-    let mut end = from;
-    if chars.get(end) == Some(&'!') {
-        end += 1;
-    }
-    if chars.get(end) == Some(&']') {
-        end += 1;
-    }
-    chars[end.min(chars.len())..]
-        .iter()
-        .position(|&c| c == ']')
-        .map(|at| end + at)
-}
-
-fn push_class(out: &mut String, inner: &[char]) {
-    out.push('[');
-    for (i, &c) in inner.iter().enumerate() {
-        match c {
-            '!' if i == 0 => out.push('^'),
-            '^' if i == 0 => out.push_str(r"\^"),
-            '\\' | '[' | ']' | '&' | '~' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push(']');
+    Regex::new(&format!("^(?:{})", text.replace(r"\Z", r"\z"))).ok()
 }
 
 impl Fix {
     /// Reads `before::after`; `None` without `::`.
     pub fn parse(written: &str) -> Option<Fix> {
-        let (before, after) = written.split_once("::")?;
-        let after = after.split("::").next().unwrap_or(after);
-        let before = if before.is_empty() || after.is_empty() {
-            before.to_owned()
-        } else {
-            match shape(before) {
-                Shape::Prefix => format!("^{before}"),
-                Shape::Glob => format!("(?s:{})", glob(before)),
-                Shape::Regex => before.to_owned(),
-            }
-        };
-        Some(Fix {
-            before,
-            after: after.to_owned(),
-        })
+        let (before, after) = codecov_yml::fix(written)?;
+        let after = after.split("::").next().unwrap_or(after).to_owned();
+        Some(Fix { before, after })
     }
 }
 
@@ -492,10 +401,10 @@ mod tests {
     fn patterns_are_normalised_by_their_shape() {
         let text = |written| Pattern::parse(written).text;
         assert_eq!(text("tests"), "^tests.*");
-        assert_eq!(text("docs/*"), r"(?s:docs/[^/]*)\z");
-        assert_eq!(text("*.md"), r"(?s:[^/]*\.md)\z");
+        assert_eq!(text("docs/*"), r"(?s:docs/[^\/]*)\Z");
+        assert_eq!(text("*.md"), r"(?s:[^\/]*\.md)\Z");
         assert_eq!(text(r".*_pb2\.py$"), r".*_pb2\.py$");
-        assert_eq!(text("gen/[!a]*x/**"), r"(?s:gen/[^a][^/]*x/.*)\z");
+        assert_eq!(text("gen/[!a]*x/**"), r"(?s:gen/[^a][^\/]*x/.*)\Z");
         let negated = Pattern::parse("!gen/keep");
         assert!(negated.negated && negated.text == "^gen/keep.*");
     }

@@ -33,7 +33,10 @@ impl Coercion {
             Coercion::Branch => branch(value.as_str()?).map(Value::from),
             Coercion::BranchName => value.as_str().map(|name| branch_name(name).into()),
             Coercion::BundleThreshold => bundle_threshold(value),
-            Coercion::Fix => fix(value.as_str()?).map(Value::from),
+            Coercion::Fix => {
+                let (before, after) = fix(value.as_str()?)?;
+                Some(format!("{before}::{after}").into())
+            }
             Coercion::Pattern => value.as_str().map(|text| pattern(text).into()),
             Coercion::Percent => percent(value),
             Coercion::PercentOrAuto if value == "auto" => Some(value.clone()),
@@ -113,18 +116,19 @@ pub fn pattern(written: &str) -> String {
     }
 }
 
-/// `before::after`, with `before` as a regular expression; `None` without `::`.
-pub fn fix(written: &str) -> Option<String> {
+/// `before::after` in two, with `before` as a regular expression; `None` without `::`. Where one side is
+/// empty the other stays as it is written: a prefix.
+pub fn fix(written: &str) -> Option<(String, &str)> {
     let (before, after) = written.split_once("::")?;
     if before.is_empty() || after.is_empty() {
-        return Some(written.to_owned());
+        return Some((before.to_owned(), after));
     }
     let before = match Shape::of(before) {
         Shape::Prefix => format!("^{before}"),
         Shape::Glob => format!("(?s:{})", glob(before)),
         Shape::Regex => before.to_owned(),
     };
-    Some(format!("{before}::{after}"))
+    Some((before, after))
 }
 
 enum Shape {
