@@ -44,7 +44,7 @@ pub enum YamlError {
     NoMapping,
     /// Keys or values are not what they may be.
     #[error("{0}")]
-    Invalid(Errors),
+    Invalid(Box<Errors>),
 }
 
 /// Reads a codecov.yml and checks it; gives it with its values in their final form, keys in their order.
@@ -80,7 +80,7 @@ pub fn validate(map: Map<String, Value>) -> Result<Map<String, Value>, YamlError
 
 fn check_all(mut map: Map<String, Value>, text: &str) -> Result<Map<String, Value>, YamlError> {
     move_old_places(&mut map);
-    check::check(map, schema::root(), text).map_err(YamlError::Invalid)
+    check::check(map, schema::root(), text).map_err(|errors| YamlError::Invalid(Box::new(errors)))
 }
 
 /// Moves what stood elsewhere in old files to where it belongs.
