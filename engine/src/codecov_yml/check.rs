@@ -160,7 +160,7 @@ pub(super) fn check(
     map: Map<String, Value>,
     rule: &Rule,
     text: &str,
-) -> Result<Map<String, Value>, Errors> {
+) -> Result<Map<String, Value>, Box<Errors>> {
     let mut checker = Checker {
         path: Vec::new(),
         errors: Errors::default(),
@@ -170,7 +170,7 @@ pub(super) fn check(
     let checked = checker.inner(Value::Object(map), rule);
     match checked {
         Value::Object(map) if checker.errors.issues.is_empty() => Ok(map),
-        _ => Err(checker.errors),
+        _ => Err(Box::new(checker.errors)),
     }
 }
 

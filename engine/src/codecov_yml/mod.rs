@@ -80,7 +80,7 @@ pub fn validate(map: Map<String, Value>) -> Result<Map<String, Value>, YamlError
 
 fn check_all(mut map: Map<String, Value>, text: &str) -> Result<Map<String, Value>, YamlError> {
     move_old_places(&mut map);
-    check::check(map, schema::root(), text).map_err(|errors| YamlError::Invalid(Box::new(errors)))
+    check::check(map, schema::root(), text).map_err(YamlError::Invalid)
 }
 
 /// Moves what stood elsewhere in old files to where it belongs.
