@@ -356,7 +356,7 @@ pub(crate) fn blanks(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
-        let others = ((word & !HIGH) + u64::from(0x7f - BLANK) * ONES | word) & HIGH;
+        let others = (((word & !HIGH) + u64::from(0x7f - BLANK) * ONES) | word) & HIGH;
         if others != 0 {
             return at + (others.trailing_zeros() / 8) as usize;
         }

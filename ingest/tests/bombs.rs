@@ -2,8 +2,6 @@
 //! read in about linear time and in bounded memory, or refused with a reason. A test that takes minutes is a failure:
 //! the runner ends it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::io::Write;
 
 use base64_simd::STANDARD;

@@ -1,8 +1,6 @@
 //! Readers take lines that are spelt as their tools spell them by a short cut. Any other spelling of
 //! the same document, with attributes in another order, other quotes, blanks or comments, gives the same.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use engine::model::FileCoverage;
 use ingest::envelope::{Budget, Envelope, UploadedFile};
 use ingest::process_files;

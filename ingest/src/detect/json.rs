@@ -109,7 +109,7 @@ fn of_object(keys: &Keys<'_>) -> Option<Format> {
 enum Outline<'a> {
     /// What is first in it.
     Array(Option<Peek<'a>>),
-    Object(Keys<'a>),
+    Object(Box<Keys<'a>>),
     Other,
 }
 
@@ -183,7 +183,7 @@ impl Peek<'_> {
 fn outline(content: &[u8]) -> Step<Outline<'_>> {
     let mut cursor = Cursor::new(content);
     let outline = match cursor.peek()? {
-        b'{' => Outline::Object(object(&mut cursor)?),
+        b'{' => Outline::Object(Box::new(object(&mut cursor)?)),
         b'[' => {
             let mut first = None;
             cursor.array(|cursor| match first {

@@ -31,7 +31,7 @@ struct Class<'a, 'c> {
 enum Said {
     Once(FileCoverage),
     /// More than once, so that it may be many times.
-    Again(FileBuilder),
+    Again(Box<FileBuilder>),
 }
 
 /// What was read of a `line` element whose end has not come yet.
@@ -162,9 +162,9 @@ impl<'a, 'c> Reader<'a, 'c> {
             return Ok(());
         };
         let said = &mut self.classes[at].said;
-        self.lines = match std::mem::replace(said, Said::Again(FileBuilder::new())) {
+        self.lines = match std::mem::replace(said, Said::Again(Box::default())) {
             Said::Once(file) => FileBuilder::resume(file),
-            Said::Again(lines) => lines,
+            Said::Again(lines) => *lines,
         };
         self.current = Some(at);
         Ok(())
@@ -176,7 +176,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         };
         match &mut self.classes[at].said {
             Said::Once(file) => *file = self.lines.take(),
-            Said::Again(lines) => *lines = std::mem::take(&mut self.lines),
+            Said::Again(lines) => **lines = std::mem::take(&mut self.lines),
         }
     }
 

@@ -57,10 +57,9 @@ fn find_path(first: &[u8], context: &Context<'_>) -> Result<Option<String>> {
         .strip_suffix(".gcov")
         .filter(|output| output.ends_with(source));
     let filled = |path: Option<String>| path.filter(|path| !path.is_empty());
-    if let Some(path) = output.map(|output| context.paths.fix(output)).transpose()? {
-        if let Some(path) = filled(path) {
-            return Ok(Some(path));
-        }
+    let named = output.map(|output| context.paths.fix(output)).transpose()?;
+    if let Some(path) = named.and_then(filled) {
+        return Ok(Some(path));
     }
     Ok(filled(context.paths.fix(source)?))
 }
