@@ -2,6 +2,8 @@
 
 mod json;
 
+use std::ops::Range;
+
 use memchr::{memchr, memmem};
 
 use crate::error::Result;
@@ -131,6 +133,16 @@ impl Format {
 /// Looks at the start of the file where that decides. Fails for an array of plain values, which no
 /// report is. XML must be UTF-8 here.
 pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
+    detect_around(name, content, &(0..0))
+}
+
+/// Like [`detect`], for a document of which one value was read before and need not be again: it stands
+/// at `read`.
+pub(crate) fn detect_around(
+    name: &str,
+    content: &[u8],
+    read: &Range<usize>,
+) -> Result<Option<Format>> {
     if content.starts_with(b"SQLite format 3\0") {
         return Ok(Some(Format::CoverageSqlite));
     }
@@ -154,7 +166,7 @@ pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
     }
     match content.trim_ascii_start().first() {
         None => Ok(None),
-        Some(b'{' | b'[') => match json::detect(content)? {
+        Some(b'{' | b'[') => match json::detect(content, read)? {
             json::Json::Is(format) => Ok(format),
             json::Json::Broken => Ok(detect_text(name, content, &first)),
         },

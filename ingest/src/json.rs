@@ -58,6 +58,14 @@ pub(crate) enum Value<'a> {
     Object,
 }
 
+/// An element of a list of counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Element {
+    Null,
+    MinusOne,
+    Count(u64),
+}
+
 /// A place in a JSON document.
 #[derive(Clone)]
 pub(crate) struct Cursor<'a> {
@@ -108,12 +116,32 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn peek(&mut self) -> Step<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-                return Ok(byte);
+            match byte {
+                b' ' => self.skip_spaces(),
+                b'\n' | b'\t' | b'\r' => self.at += 1,
+                _ => return Ok(byte),
             }
-            self.at += 1;
         }
         Err(Stop::Broken)
+    }
+
+    /// Skips at least one byte, and the spaces behind it as far as words of them go.
+    #[inline]
+    fn skip_spaces(&mut self) {
+        const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+        self.at += 1;
+        while let Some(word) = self.rest().first_chunk() {
+            let others = u64::from_le_bytes(*word) ^ SPACES;
+            self.at += (others.trailing_zeros() / 8) as usize;
+            if others != 0 {
+                return;
+            }
+        }
+    }
+
+    /// How many bytes are behind.
+    pub(crate) fn at(&self) -> usize {
+        self.at
     }
 
     #[inline]
@@ -154,6 +182,29 @@ impl<'a> Cursor<'a> {
         self.expect(b':')?;
         self.peek()?;
         Ok(Some(key))
+    }
+
+    /// Like [`key`](Self::key), for keys that are compared with names and not kept.
+    #[inline]
+    pub(crate) fn plain_key(&mut self, first: &mut bool) -> Step<Option<Cow<'a, [u8]>>> {
+        let before = self.at;
+        if !*first && self.take(b",") {
+            self.take(b" ");
+        }
+        if (*first || self.at > before)
+            && let Some(length) = short_key(self.rest())
+        {
+            let key = &self.rest()[1..=length];
+            self.at += length + b"\"\":".len();
+            self.peek()?;
+            *first = false;
+            return Ok(Some(Cow::Borrowed(key)));
+        }
+        self.at = before;
+        Ok(self.key(first)?.map(|key| match key {
+            Cow::Borrowed(key) => Cow::Borrowed(key.as_bytes()),
+            Cow::Owned(key) => Cow::Owned(key.into_bytes()),
+        }))
     }
 
     /// Like [`key`](Self::key), for an object whose keys are looked for as they are written: one with
@@ -362,37 +413,86 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads on in the array that is open while its elements are counts or `null`, and calls `each` for
+    /// Reads on in the array that is open while its elements are counts, -1 or `null`, and calls `each` for
     /// them. Tells whether an element of another form stands at the cursor; `false` is the array's end.
     #[inline]
-    pub(crate) fn counts(
-        &mut self,
-        first: &mut bool,
-        mut each: impl FnMut(Option<u64>),
-    ) -> Step<bool> {
+    pub(crate) fn counts(&mut self, first: &mut bool, mut each: impl FnMut(Element)) -> Step<bool> {
         while self.element(first)? {
-            loop {
-                let rest = &self.bytes[self.at..];
-                let length = if rest.starts_with(b"null") {
-                    each(None);
-                    b"null".len()
-                } else {
-                    let (value, length) = plain_count(rest);
-                    if length == 0 {
-                        return Ok(true);
-                    }
-                    each(Some(value));
-                    length
-                };
-                self.at += length;
-                match &self.bytes[self.at..] {
-                    [b',', b'0'..=b'9' | b'n', ..] => self.at += 1,
-                    [b',', b' ', b'0'..=b'9' | b'n', ..] => self.at += 2,
-                    _ => break,
-                }
+            let Some((element, length)) = element_of_counts(self.rest()) else {
+                return Ok(true);
+            };
+            each(element);
+            self.at += length;
+            if let [b',', b' ' | b'-' | b'n' | b'0'..=b'9', ..] = self.rest() {
+                self.short_counts(&mut each);
             }
         }
         Ok(false)
+    }
+
+    /// Takes most of the run of short elements at the cursor, each with the comma before it.
+    #[inline(always)]
+    fn short_counts(&mut self, each: &mut impl FnMut(Element)) {
+        while let Some(mut window) = Window::new(self.rest()) {
+            window.skip(1);
+            let mut comma = 0;
+            loop {
+                let start = after_blank(&mut window, comma + 1);
+                let end = window.next_other();
+                if is_short_number(&window, start, end) && window.byte(end) == b',' {
+                    each(Element::Count(window.number(start, end)));
+                    comma = end;
+                } else if end == start && window.from(start).starts_with(b"null,") {
+                    each(Element::Null);
+                    window.skip(4);
+                    comma = start + 4;
+                } else if end == start && window.from(start).starts_with(b"-1,") {
+                    each(Element::MinusOne);
+                    window.skip(1);
+                    comma = start + 2;
+                } else {
+                    break;
+                }
+            }
+            self.at += comma;
+            if comma == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Reads on in the object that is open while its keys and values are short numbers, and calls `each`
+    /// for them; most of the run is taken, and what follows is to be read as any key.
+    #[inline]
+    pub(crate) fn short_entries(
+        &mut self,
+        first: &mut bool,
+        mut each: impl FnMut(u64, u64),
+    ) -> Step<()> {
+        let before = self.at;
+        if !*first {
+            if self.peek()? != b',' {
+                return Ok(());
+            }
+            self.at += 1;
+        }
+        self.peek()?;
+        let mut taken = None;
+        while let Some(mut window) = Window::new(self.rest()) {
+            let mut start = 0;
+            while let Some((key, hits, comma)) = short_entry(&mut window, start) {
+                each(key, hits);
+                taken = Some(self.at + comma);
+                start = after_blank(&mut window, comma + 1);
+            }
+            self.at += start;
+            if start == 0 {
+                break;
+            }
+        }
+        *first &= taken.is_none();
+        self.at = taken.unwrap_or(before);
+        Ok(())
     }
 
     /// Reads a count; `None` when a value of another form stands at the cursor.
@@ -524,6 +624,62 @@ fn stops_number_lists(before: u8, byte: u8, is_nested: bool) -> bool {
     let known = known | (byte == b'n') | (byte == b'u') | (byte == b'l'); // null
     let known = known | (byte == b']') | (byte == b'[');
     closes | opens | !known
+}
+
+/// The element of a list of counts at the start and its length; `None` for one of another form.
+#[inline]
+fn element_of_counts(text: &[u8]) -> Option<(Element, usize)> {
+    if text.starts_with(b"null") {
+        return Some((Element::Null, b"null".len()));
+    }
+    let (value, length) = plain_count(text);
+    (length > 0).then_some((Element::Count(value), length))
+}
+
+/// The length of the key in quotes at the start, behind which the colon stands, if it is short and plain.
+#[inline]
+fn short_key(text: &[u8]) -> Option<usize> {
+    let (quote, word) = text.first_chunk::<13>()?.split_first()?;
+    let length = word.iter().position(|byte| !byte.is_ascii_lowercase())?;
+    let is_key = *quote == b'"' && word[length] == b'"' && word.get(length + 1) == Some(&b':');
+    is_key.then_some(length)
+}
+
+/// The place, or the next if a blank stands there.
+#[inline(always)]
+fn after_blank(window: &mut Window<'_>, at: usize) -> usize {
+    let is_blank = window.byte(at) == b' ';
+    window.skip(usize::from(is_blank));
+    at + usize::from(is_blank)
+}
+
+/// Whether the digits from `start` to before `end` are a number in the window that is read at once.
+#[inline(always)]
+fn is_short_number(window: &Window<'_>, start: usize, end: usize) -> bool {
+    let length = end.wrapping_sub(start);
+    end < Window::BYTES && (1..8).contains(&length) && (window.byte(start) != b'0' || length == 1)
+}
+
+/// Reads an entry like `"7": 12,` from `start` on: its key, its value, and where the comma is.
+#[inline(always)]
+fn short_entry(window: &mut Window<'_>, start: usize) -> Option<(u64, u64, usize)> {
+    let (quote, key_end) = (window.next_other(), window.next_other());
+    let is_key = quote == start
+        && is_short_number(window, start + 1, key_end)
+        && window.byte(start) == b'"'
+        && window.byte(start + 1) != b'0'
+        && window.from(key_end).starts_with(b"\":");
+    if !is_key {
+        return None;
+    }
+    window.skip(1);
+    let from = after_blank(window, key_end + 2);
+    let comma = window.next_other();
+    if !is_short_number(window, from, comma) || window.byte(comma) != b',' {
+        return None;
+    }
+    let (key, value) = window.numbers((start + 1, key_end), (from, comma));
+    Some((key, value, comma))
 }
 
 /// The number at the start and its length, if it is nothing but digits that fit 64 bits for sure.

@@ -1,6 +1,7 @@
 //! Which format a JSON document is in: by the keys of its outermost object.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -17,9 +18,10 @@ pub(super) enum Json {
     Broken,
 }
 
-/// The format of a document. Reads all of it, as what is broken anywhere is no JSON.
-pub(super) fn detect(content: &[u8]) -> Result<Json> {
-    match outline(content) {
+/// The format of a document. Reads all of it but the value at `read`, as what is broken anywhere is no
+/// JSON.
+pub(super) fn detect(content: &[u8], read: &Range<usize>) -> Result<Json> {
+    match outline(content, read) {
         Ok(Outline::Array(first)) => of_array(first).map(Json::Is),
         Ok(Outline::Object(keys)) => Ok(Json::Is(of_object(&keys))),
         Ok(Outline::Other) | Err(_) => Ok(Json::Broken),
@@ -39,13 +41,37 @@ pub(super) fn guess(content: &[u8]) -> Option<Format> {
         "meta" if says(br#""show_contexts""#) => Some(Format::CoveragePy),
         "data" if opens == b'[' && says(br#""files""#) => Some(Format::LlvmExport),
         _ if opens == b'{' && says(br#""statementMap""#) => Some(Format::Node),
-        _ => None,
+        _ => guess_by_keys(head),
     }
+}
+
+/// The format that the keys say which stand before the files.
+fn guess_by_keys(head: &[u8]) -> Option<Format> {
+    let mut cursor = Cursor::new(head);
+    let mut first = true;
+    let mut format_of_files = None;
+    cursor.expect(b'{').ok()?;
+    while let Ok(Some(key)) = cursor.key(&mut first) {
+        match &*key {
+            "coverageData" => return Some(Format::Elm),
+            "coverage" | "RSpec" | "MiniTest" => return Some(Format::V1),
+            "fileReports" => return Some(Format::Scala),
+            "source_files" => return Some(Format::Coveralls),
+            "children" => return Some(Format::Covdir),
+            "files" => return format_of_files,
+            "uploader" => format_of_files = Some(Format::R),
+            "flowStatus" => format_of_files = Some(Format::Flowcover),
+            "meta" | "command_name" => format_of_files = Some(Format::Simplecov),
+            _ => {}
+        }
+        cursor.skip().ok()?;
+    }
+    None
 }
 
 /// Whether a line is an object as GAP writes them.
 pub(super) fn is_gap(line: &[u8]) -> bool {
-    let keys = match outline(line) {
+    let keys = match outline(line, &(0..0)) {
         Ok(Outline::Object(keys)) => keys,
         _ => return false,
     };
@@ -180,10 +206,11 @@ impl Peek<'_> {
     }
 }
 
-fn outline(content: &[u8]) -> Step<Outline<'_>> {
+/// The outline of a document, the value at `read` of which is JSON for sure.
+fn outline<'a>(content: &'a [u8], read: &Range<usize>) -> Step<Outline<'a>> {
     let mut cursor = Cursor::new(content);
     let outline = match cursor.peek()? {
-        b'{' => Outline::Object(Box::new(object(&mut cursor)?)),
+        b'{' => Outline::Object(Box::new(object(&mut cursor, read)?)),
         b'[' => {
             let mut first = None;
             cursor.array(|cursor| match first {
@@ -199,7 +226,7 @@ fn outline(content: &[u8]) -> Step<Outline<'_>> {
     Ok(outline)
 }
 
-fn object<'a>(cursor: &mut Cursor<'a>) -> Step<Keys<'a>> {
+fn object<'a>(cursor: &mut Cursor<'a>, read: &Range<usize>) -> Step<Keys<'a>> {
     let mut keys = Keys {
         telling: [const { None }; TELLING.len()],
         is_empty: true,
@@ -208,8 +235,17 @@ fn object<'a>(cursor: &mut Cursor<'a>) -> Step<Keys<'a>> {
     cursor.object(|cursor, key| {
         keys.is_empty = false;
         keys.are_objects &= cursor.peek()? == b'{';
-        match TELLING.iter().position(|telling| *telling == key) {
-            Some(at) => peek(cursor).map(|value| keys.telling[at] = Some(value)),
+        let value = TELLING.iter().position(|telling| *telling == key);
+        let value = value.map(|at| &mut keys.telling[at]);
+        if cursor.at() == read.start && key != "meta" {
+            if let Some(value) = value {
+                *value = Some(peek_read(cursor.rest()));
+            }
+            cursor.advance(read.len());
+            return Ok(());
+        }
+        match value {
+            Some(value) => peek(cursor).map(|found| *value = Some(found)),
             None => cursor.skip(),
         }
     })?;
@@ -232,6 +268,22 @@ fn peek<'a>(cursor: &mut Cursor<'a>) -> Step<Peek<'a>> {
         }
         Value::Object => peek_object(cursor)?,
     })
+}
+
+/// What is known of a value that was read before, and is not the one whose keys tell something.
+fn peek_read<'a>(text: &[u8]) -> Peek<'a> {
+    let is_array = text.starts_with(b"[");
+    let inner = text.get(1..).unwrap_or_default().trim_ascii_start();
+    let empty = matches!(inner.first(), Some(b']' | b'}'));
+    match is_array {
+        true => Peek::Array { empty },
+        false => Peek::Object {
+            empty,
+            has_name: false,
+            has_show_contexts: false,
+            has_simplecov_version: false,
+        },
+    }
 }
 
 fn peek_object<'a>(cursor: &mut Cursor<'_>) -> Step<Peek<'a>> {

@@ -4,7 +4,7 @@
 use engine::model::Coverage;
 
 use super::lines::{Cell, Lines, unless_null};
-use super::{Context, Found};
+use super::{Body, Context, Found};
 use crate::error::{Failure, Result};
 use crate::json::{Cursor, Value};
 
@@ -13,17 +13,18 @@ const FORMAT: &str = "covdir";
 /// How deep folders may be nested.
 const MAX_DEPTH: usize = 64;
 
-/// Adds the files of a tree.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a tree; tells where the children of its root stand.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     context.found = Found::default();
     let mut reader = Reader {
         cursor: Cursor::new(content),
         path: String::new(),
         lines: Lines::default(),
+        children: 0..0,
     };
     reader.node(0, context)?;
     reader.cursor.end()?;
-    Ok(())
+    Ok(reader.children)
 }
 
 struct Reader<'a> {
@@ -31,6 +32,8 @@ struct Reader<'a> {
     /// The path of the node that is read.
     path: String,
     lines: Lines,
+    /// Where the children stand that were read last: of all the root's.
+    children: Body,
 }
 
 impl Reader<'_> {
@@ -66,6 +69,7 @@ impl Reader<'_> {
         if self.cursor.peek()? != b'{' {
             return Err(self.fails("has children that are no object"));
         }
+        let start = self.cursor.at();
         self.cursor.expect(b'{')?;
         let mut first = true;
         let length = self.path.len();
@@ -77,6 +81,7 @@ impl Reader<'_> {
             self.node(depth + 1, context)?;
             self.path.truncate(length);
         }
+        self.children = start..self.cursor.at();
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::Context;
 use super::lines::{Lines, Listed, unless_null};
+use super::{Body, Context};
 use crate::error::Result;
 use crate::json::{Cursor, Step, Stop};
 
@@ -14,8 +14,8 @@ const LISTED: Listed = Listed {
     read: values,
 };
 
-/// Adds the files of a report.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a report; tells where they stand in it.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     LISTED.parse("source_files", content, context)
 }
 

@@ -2,29 +2,27 @@
 //! Source: github.com/rpl/flow-coverage-report.
 
 use super::sections::{self, Place, Said, column};
-use super::{Context, Found};
+use super::{Body, Context, Found};
 use crate::error::{Failure, Result};
 use crate::json::{Cursor, Step, Stop};
 
-/// Adds the files of a report.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a report; tells where they stand in it.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     let mut cursor = Cursor::new(content);
     let mut first = true;
-    let mut has_files = false;
+    let mut body = None;
     cursor.expect(b'{')?;
     while let Some(key) = cursor.key(&mut first)? {
         if key == "files" {
-            has_files = true;
+            let start = cursor.at();
             add_files(&mut cursor, context)?;
+            body = Some(start..cursor.at());
         } else {
             cursor.skip()?;
         }
     }
     cursor.end()?;
-    match has_files {
-        true => Ok(()),
-        false => Err(Failure::fails("flow: the report has no files")),
-    }
+    body.ok_or_else(|| Failure::fails("flow: the report has no files"))
 }
 
 fn add_files(cursor: &mut Cursor<'_>, context: &mut Context<'_>) -> Result<()> {
@@ -124,14 +122,15 @@ fn places(cursor: &mut Cursor<'_>, places: &mut Vec<(Place, Place)>) -> Step<()>
             return Stop::fails("flow: a location is no object");
         }
         let (mut start, mut end) = (None, None);
-        cursor.object(|cursor, key| {
+        cursor.expect(b'{')?;
+        let mut first = true;
+        while let Some(key) = cursor.plain_key(&mut first)? {
             match &*key {
-                "start" => start = Some(Place::read(cursor)?),
-                "end" => end = Some(Place::read(cursor)?),
+                b"start" => start = Some(Place::read(cursor)?),
+                b"end" => end = Some(Place::read(cursor)?),
                 _ => cursor.skip()?,
             }
-            Ok(())
-        })?;
+        }
         let (Some(start), Some(end)) = (start, end) else {
             return Stop::fails("flow: a location has no start or no end");
         };

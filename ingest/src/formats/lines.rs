@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use engine::model::{Coverage, FileBuilder, Kind};
 
-use super::{Context, MAX_LINE};
+use super::{Body, Context, MAX_LINE};
 use crate::error::{Failure, ProblemCode, Result};
-use crate::json::{Cursor, Step, Value};
+use crate::json::{Cursor, Element, Step, Value};
 use crate::number::{count, integer};
 
 /// What a format makes of a value.
@@ -123,16 +123,21 @@ impl Lines {
         reading: Reading,
     ) -> Step<()> {
         let null = reading(&Value::Null);
+        let minus_one = reading(&Value::Number(b"-1"));
         let mut line = from;
-        while cursor.counts(first, |count| {
-            match count {
-                Some(hits) if line.wrapping_sub(1) < MAX_LINE => {
+        while cursor.counts(first, |element| {
+            let cell = match element {
+                Element::Count(hits) if line.wrapping_sub(1) < MAX_LINE => {
                     self.plain.push(line);
                     self.hits.push(hits);
+                    Cell::Skipped
                 }
-                Some(_) => self.cell(line, Cell::Row(Kind::Line, Coverage::Hits(0))),
-                None if null == Cell::Skipped => {}
-                None => self.cell(line, null),
+                Element::Count(_) => Cell::Row(Kind::Line, Coverage::Hits(0)),
+                Element::Null => null,
+                Element::MinusOne => minus_one,
+            };
+            if cell != Cell::Skipped {
+                self.cell(line, cell);
             }
             line = line.saturating_add(1);
         })? {
@@ -147,7 +152,28 @@ impl Lines {
         if cursor.peek()? != b'{' {
             return self.skip_shapeless(cursor);
         }
-        cursor.object(|cursor, key| self.entry(cursor, &key, reading))
+        cursor.expect(b'{')?;
+        let mut first = true;
+        loop {
+            self.short_entries(cursor, &mut first)?;
+            let Some(key) = cursor.key(&mut first)? else {
+                return Ok(());
+            };
+            self.entry(cursor, &key, reading)?;
+        }
+    }
+
+    /// Reads the entries of the object that is open while they are short numbers.
+    #[inline]
+    pub(super) fn short_entries(&mut self, cursor: &mut Cursor<'_>, first: &mut bool) -> Step<()> {
+        cursor.short_entries(first, |line, hits| {
+            if line <= u64::from(MAX_LINE) {
+                self.plain.push(line as u32);
+                self.hits.push(hits);
+            } else {
+                self.cut = true;
+            }
+        })
     }
 
     /// Reads the value of one line, whose number is a key.
@@ -329,31 +355,30 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Adds the files of the array under `key` of a document. Fails where it has none.
+    /// Adds the files of the array under `key` of a document, and tells where it stands. Fails where
+    /// there is none.
     pub(super) fn parse(
         &self,
         key: &'static str,
         content: &[u8],
         context: &mut Context<'_>,
-    ) -> Result<()> {
+    ) -> Result<Body> {
         let mut cursor = Cursor::new(content);
         let mut first = true;
-        let mut is_there = false;
+        let mut body = None;
         cursor.expect(b'{')?;
         while let Some(found) = cursor.key(&mut first)? {
             if found == key {
-                is_there = true;
+                let start = cursor.at();
                 context.found = super::Found::default();
                 self.files(key, &mut cursor, context)?;
+                body = Some(start..cursor.at());
             } else {
                 cursor.skip()?;
             }
         }
         cursor.end()?;
-        match is_there {
-            true => Ok(()),
-            false => Err(self.fails(format!("the report has no {key}"))),
-        }
+        body.ok_or_else(|| self.fails(format!("the report has no {key}")))
     }
 
     fn files(&self, key: &str, cursor: &mut Cursor<'_>, context: &mut Context<'_>) -> Result<()> {

@@ -43,7 +43,7 @@ mod xcode_plist;
 use rayon::prelude::*;
 
 use crate::age::AgeLimit;
-use crate::detect::Format;
+use crate::detect::{Format, detect_around};
 use crate::error::{Problem, ProblemCode, Result};
 use crate::paths::FilePaths;
 use crate::report_fixes::Ignored;
@@ -59,6 +59,9 @@ pub(crate) enum Attempt {
     /// It may be of another format, or broken; nothing was added.
     OtherFormat,
 }
+
+/// Where the value stands in a JSON document that holds its files, in bytes: it was read, so it is JSON.
+pub(crate) type Body = std::ops::Range<usize>;
 
 /// The greatest line number that is kept.
 pub const MAX_LINE: u32 = 10_000_000;
@@ -163,13 +166,13 @@ pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -
         Format::Bullseye => bullseye::parse(content, context),
         Format::Clover => clover::parse(content, context),
         Format::Cobertura => cobertura::parse(content, context),
-        Format::Covdir => covdir::parse(content, context),
+        Format::Covdir => covdir::parse(content, context).map(drop),
         Format::CoveragePy => coverage_py::parse(content, context),
         Format::CoverageSqlite => coverage_sqlite::parse(content, context),
-        Format::Coveralls => coveralls::parse(content, context),
+        Format::Coveralls => coveralls::parse(content, context).map(drop),
         Format::Dlst => dlst::parse(content, context),
-        Format::Elm => elm::parse(content, context),
-        Format::Flowcover => flowcover::parse(content, context),
+        Format::Elm => elm::parse(content, context).map(drop),
+        Format::Flowcover => flowcover::parse(content, context).map(drop),
         Format::Gap => gap::parse(content, context),
         Format::Gcov => gcov::parse(content, context),
         Format::GcovJson => gcov_json::parse(content, context),
@@ -183,13 +186,13 @@ pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -
         Format::Lua => lua::parse(content, context),
         Format::Mono => mono::parse(content, context),
         Format::OpenCover => opencover::parse(content, context),
-        Format::R => r::parse(content, context),
+        Format::R => r::parse(content, context).map(drop),
         Format::Salesforce => salesforce::parse(content, context),
-        Format::Scala => scala::parse(content, context),
+        Format::Scala => scala::parse(content, context).map(drop),
         Format::Scoverage => scoverage::parse(content, context),
-        Format::Simplecov => simplecov::parse(content, context),
+        Format::Simplecov => simplecov::parse(content, context).map(drop),
         Format::Sonar => sonar::parse(content, context),
-        Format::V1 => v1::parse(content, context),
+        Format::V1 => v1::parse(content, context).map(drop),
         Format::Vb => vb::parse(content, context),
         Format::Vb2 => vb2::parse(content, context),
         Format::Xcode => xcode::parse(content, context),
@@ -207,6 +210,50 @@ pub(crate) fn attempt(
         Format::CoveragePy => coverage_py::attempt(content, context),
         Format::LlvmExport => llvm_export::attempt(content, context),
         Format::Node => istanbul::attempt(content, context),
+        Format::Covdir => attempt_body(covdir::parse, format, content, context),
+        Format::Coveralls => attempt_body(coveralls::parse, format, content, context),
+        Format::Elm => attempt_body(elm::parse, format, content, context),
+        Format::Flowcover => attempt_body(flowcover::parse, format, content, context),
+        Format::R => attempt_body(r::parse, format, content, context),
+        Format::Scala => attempt_body(scala::parse, format, content, context),
+        Format::Simplecov => attempt_body(simplecov::parse, format, content, context),
+        Format::V1 => attempt_body(v1::parse, format, content, context),
         _ => Ok(Attempt::OtherFormat),
     }
+}
+
+/// Reads a file aside, and takes that over if the file is of the format: told by all but its body, which
+/// is not read again.
+fn attempt_body(
+    parse: fn(&[u8], &mut Context<'_>) -> Result<Body>,
+    format: Format,
+    content: &[u8],
+    context: &mut Context<'_>,
+) -> Result<Attempt> {
+    let paths = context.paths.anew();
+    let mut aside = Context {
+        name: context.name,
+        format: Some(format),
+        paths: &paths,
+        parsers: context.parsers,
+        age: context.age,
+        ignored: context.ignored,
+        found: Found::default(),
+        problems: Vec::new(),
+    };
+    let Ok(body) = parse(content, &mut aside) else {
+        return Ok(Attempt::OtherFormat);
+    };
+    if detect_around(context.name, content, &body)? != Some(format) {
+        return Ok(Attempt::OtherFormat);
+    }
+    let Context {
+        found, problems, ..
+    } = aside;
+    context.format = Some(format);
+    context.found = found;
+    context.problems.extend(problems);
+    context.problems.truncate(MAX_PROBLEMS);
+    context.paths.include(paths);
+    Ok(Attempt::Read)
 }

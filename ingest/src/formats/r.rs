@@ -2,8 +2,8 @@
 
 use engine::model::{Coverage, Kind};
 
-use super::Context;
 use super::lines::{Cell, Listed, coverage_of_integer, coverage_of_number};
+use super::{Body, Context};
 use crate::error::Result;
 use crate::json::Value;
 
@@ -15,8 +15,8 @@ const LISTED: Listed = Listed {
     read: |lines, cursor| lines.list(cursor, 0, reading),
 };
 
-/// Adds the files of a report.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a report; tells where they stand in it.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     LISTED.parse("files", content, context)
 }
 

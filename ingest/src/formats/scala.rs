@@ -1,7 +1,7 @@
 //! The JSON of sbt's coverage reports: files with an object of lines.
 
-use super::Context;
 use super::lines::{Listed, as_it_is};
+use super::{Body, Context};
 use crate::error::Result;
 
 const LISTED: Listed = Listed {
@@ -11,7 +11,7 @@ const LISTED: Listed = Listed {
     read: |lines, cursor| lines.object(cursor, as_it_is),
 };
 
-/// Adds the files of a report.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a report; tells where they stand in it.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     LISTED.parse("fileReports", content, context)
 }

@@ -17,17 +17,15 @@ impl Place {
     /// Reads an object that has both.
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Step<Place> {
         let (mut line, mut column) = (None, None);
-        cursor.object(|cursor, key| match &*key {
-            "line" => {
-                line = whole_number(cursor)?;
-                Ok(())
+        cursor.expect(b'{')?;
+        let mut first = true;
+        while let Some(key) = cursor.plain_key(&mut first)? {
+            match &*key {
+                b"line" => line = whole_number(cursor)?,
+                b"column" => column = whole_number(cursor)?,
+                _ => cursor.skip()?,
             }
-            "column" => {
-                column = whole_number(cursor)?;
-                Ok(())
-            }
-            _ => cursor.skip(),
-        })?;
+        }
         match (line, column) {
             (Some(line), Some(column)) => Ok(Place { line, column }),
             _ => Stop::fails("a place of the report has no line or no column"),

@@ -2,8 +2,8 @@
 
 use engine::model::{Coverage, Kind};
 
-use super::Context;
 use super::lines::{Cell, Lines, Listed, as_it_is};
+use super::{Body, Context};
 use crate::error::Result;
 use crate::json::{Cursor, Step, Value};
 
@@ -14,8 +14,8 @@ const LISTED: Listed = Listed {
     read: values,
 };
 
-/// Adds the files of a report.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a report; tells where they stand in it.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     LISTED.parse("files", content, context)
 }
 

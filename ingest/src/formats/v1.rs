@@ -5,7 +5,7 @@
 use engine::model::Kind;
 
 use super::lines::{Cell, Lines, coverage, coverage_of_integer};
-use super::{Context, Found};
+use super::{Body, Context, Found};
 use crate::error::{Failure, Result};
 use crate::json::{Cursor, Step, Value};
 
@@ -19,12 +19,13 @@ enum Place {
     RSpec,
 }
 
-/// Adds the files of a report. A key that is no line makes the whole file unrecognised.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the files of a report; tells where they stand in it. A key that is no line makes the whole
+/// file unrecognised.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     let mut cursor = Cursor::new(content);
     let mut first = true;
     let mut best: Option<Place> = None;
-    let mut read = Ok(());
+    let mut read = Ok(0..0);
     cursor.expect(b'{')?;
     while let Some(key) = cursor.key(&mut first)? {
         let place = match &*key {
@@ -40,7 +41,7 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         best = place;
         context.found = Found::default();
         let before = cursor.clone();
-        read = coverage_at(place, &mut cursor, context);
+        read = coverage_at(place, &mut cursor, context).map(|()| before.at()..cursor.at());
         if read.is_err() {
             cursor = before;
             cursor.skip()?;
@@ -112,16 +113,25 @@ fn values(lines: &mut Lines, cursor: &mut Cursor<'_>) -> Step<()> {
             Ok(())
         }
         b'{' => {
+            cursor.expect(b'{')?;
             let mut has_list = false;
-            cursor.object(|cursor, key| match &*key {
-                "lines" => {
-                    has_list = true;
-                    lines.clear();
-                    lines.list(cursor, 1, in_array)
+            loop {
+                if !has_list {
+                    lines.short_entries(cursor, &mut first)?;
                 }
-                _ if has_list => cursor.skip(),
-                key => lines.entry(cursor, key, in_object),
-            })
+                let Some(key) = cursor.key(&mut first)? else {
+                    return Ok(());
+                };
+                match &*key {
+                    "lines" => {
+                        has_list = true;
+                        lines.clear();
+                        lines.list(cursor, 1, in_array)?;
+                    }
+                    _ if has_list => cursor.skip()?,
+                    key => lines.entry(cursor, key, in_object)?,
+                }
+            }
         }
         _ => lines.skip_shapeless(cursor),
     }
