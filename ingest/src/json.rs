@@ -192,7 +192,7 @@ impl<'a> Cursor<'a> {
             self.take(b" ");
         }
         if (*first || self.at > before)
-            && let Some(length) = short_key(self.rest())
+            && let Some(length) = plain_key_bytes(self.rest())
         {
             let key = &self.rest()[1..=length];
             self.at += length + b"\"\":".len();
@@ -417,7 +417,15 @@ impl<'a> Cursor<'a> {
     /// them. Tells whether an element of another form stands at the cursor; `false` is the array's end.
     #[inline]
     pub(crate) fn counts(&mut self, first: &mut bool, mut each: impl FnMut(Element)) -> Step<bool> {
-        while self.element(first)? {
+        let mut gap = Gap::default();
+        loop {
+            if !gap.skip(self) {
+                let before = self.at;
+                if !self.element(first)? {
+                    return Ok(false);
+                }
+                gap = Gap::of(&self.bytes[before..self.at]);
+            }
             let Some((element, length)) = element_of_counts(self.rest()) else {
                 return Ok(true);
             };
@@ -427,7 +435,6 @@ impl<'a> Cursor<'a> {
                 self.short_counts(&mut each);
             }
         }
-        Ok(false)
     }
 
     /// Takes most of the run of short elements at the cursor, each with the comma before it.
@@ -636,13 +643,47 @@ fn element_of_counts(text: &[u8]) -> Option<(Element, usize)> {
     (length > 0).then_some((Element::Count(value), length))
 }
 
-/// The length of the key in quotes at the start, behind which the colon stands, if it is short and plain.
+/// The comma and the blanks between two elements, which stand between the next two as well as a rule.
+#[derive(Clone, Copy, Default)]
+struct Gap {
+    /// Its bytes, behind those that are none of it.
+    bytes: u128,
+    length: usize,
+}
+
+impl Gap {
+    /// What stands before an element; nothing where that is no gap, or a long one.
+    fn of(text: &[u8]) -> Gap {
+        let mut bytes = [0; size_of::<u128>()];
+        let length = text.len();
+        if !text.starts_with(b",") || length > bytes.len() {
+            return Gap::default();
+        }
+        let from = bytes.len() - length;
+        bytes[from..].copy_from_slice(text);
+        let bytes = u128::from_le_bytes(bytes);
+        Gap { bytes, length }
+    }
+
+    /// Moves behind the gap if it is what stands at the cursor.
+    #[inline]
+    fn skip(self, cursor: &mut Cursor<'_>) -> bool {
+        let Some(bytes) = cursor.rest().first_chunk().filter(|_| self.length > 0) else {
+            return false;
+        };
+        let behind = u128::BITS - 8 * self.length as u32;
+        let is_here = u128::from_le_bytes(*bytes) << behind == self.bytes;
+        cursor.at += if is_here { self.length } else { 0 };
+        is_here
+    }
+}
+
+/// The length of the key in quotes at the start, behind which the colon stands, if it has no escapes.
 #[inline]
-fn short_key(text: &[u8]) -> Option<usize> {
-    let (quote, word) = text.first_chunk::<13>()?.split_first()?;
-    let length = word.iter().position(|byte| !byte.is_ascii_lowercase())?;
-    let is_key = *quote == b'"' && word[length] == b'"' && word.get(length + 1) == Some(&b':');
-    is_key.then_some(length)
+fn plain_key_bytes(text: &[u8]) -> Option<usize> {
+    let key = text.strip_prefix(b"\"")?;
+    let length = plain_bytes(key);
+    key[length..].starts_with(b"\":").then_some(length)
 }
 
 /// The place, or the next if a blank stands there.
@@ -657,7 +698,10 @@ fn after_blank(window: &mut Window<'_>, at: usize) -> usize {
 #[inline(always)]
 fn is_short_number(window: &Window<'_>, start: usize, end: usize) -> bool {
     let length = end.wrapping_sub(start);
-    end < Window::BYTES && (1..8).contains(&length) && (window.byte(start) != b'0' || length == 1)
+    // Nothing branches on what is as good as random.
+    (end < Window::BYTES)
+        & (1..8).contains(&length)
+        & ((window.byte(start) != b'0') | (length == 1))
 }
 
 /// Reads an entry like `"7": 12,` from `start` on: its key, its value, and where the comma is.
@@ -869,6 +913,87 @@ mod tests {
                     .unwrap_or(false),
                 "{list}"
             );
+        }
+    }
+
+    fn counted(list: &str) -> Step<(Vec<Element>, usize)> {
+        let mut cursor = Cursor::new(list.as_bytes());
+        let (mut first, mut found) = (true, Vec::new());
+        cursor.expect(b'[')?;
+        while cursor.counts(&mut first, |element| found.push(element))? {
+            cursor.skip()?;
+        }
+        Ok((found, cursor.at))
+    }
+
+    #[test]
+    fn counts_are_read_however_they_are_written() {
+        use Element::{Count, MinusOne, Null};
+        let elements: Vec<(Element, String)> = (0..1000)
+            .map(|i: u64| match i % 7 {
+                3 | 4 => (Null, "null".into()),
+                5 if i % 3 == 0 => (MinusOne, "-1".into()),
+                _ => (Count(i * i * i), (i * i * i).to_string()),
+            })
+            .collect();
+        // What is not read at once is read as any value, so -1 may be missing.
+        let expected: Vec<Element> = elements.iter().map(|(element, _)| *element).collect();
+        let texts: Vec<&str> = elements.iter().map(|(_, text)| &**text).collect();
+        for gap in [",", ", ", ",\n    ", ",\n                      ", " ,\t"] {
+            let list = format!("[{}]", texts.join(gap));
+            let (mut found, end) = counted(&list).unwrap();
+            let mut expected = expected.clone();
+            if found.len() < expected.len() {
+                found.retain(|element| *element != MinusOne);
+                expected.retain(|element| *element != MinusOne);
+            }
+            assert_eq!((found, end), (expected, list.len()), "{gap:?}");
+            for broken in [
+                list.replace("]", ",]"),
+                list.replace("512", "0512"),
+                list.replacen(gap, &format!(",{gap}"), 500),
+                list.replacen(gap, " ", 3),
+                list.replace("]", &format!("{gap}]")),
+            ] {
+                assert!(counted(&broken).is_err(), "{broken:.300}");
+            }
+        }
+    }
+
+    fn entries_of(object: &str) -> Step<Vec<(u64, u64)>> {
+        let mut cursor = Cursor::new(object.as_bytes());
+        let (mut first, mut found) = (true, Vec::new());
+        cursor.expect(b'{')?;
+        loop {
+            cursor.short_entries(&mut first, |key, value| found.push((key, value)))?;
+            let Some(key) = cursor.plain_key(&mut first)? else {
+                cursor.end()?;
+                return Ok(found);
+            };
+            let key = std::str::from_utf8(&key).unwrap().parse().unwrap();
+            found.push((key, cursor.count()?.ok_or(Stop::Broken)?));
+        }
+    }
+
+    #[test]
+    fn entries_of_numbers_are_read_however_they_are_written() {
+        let expected: Vec<(u64, u64)> = (1..1000).map(|i| (i, i * i * i)).collect();
+        for (colon, comma) in [(":", ","), (": ", ", "), (" : ", " ,\n ")] {
+            let entry = |(key, value): &(u64, u64)| format!("\"{key}\"{colon}{value}");
+            let entries: Vec<String> = expected.iter().map(entry).collect();
+            let object = format!("{{{}}}", entries.join(comma));
+            assert_eq!(entries_of(&object).unwrap(), expected);
+            for broken in [
+                object.replace('}', ",}"),
+                object.replacen(comma, " ", 3),
+                object.replacen(comma, ",,", 3),
+                object.replacen(colon, " ", 3),
+                object.replacen(colon, "::", 3),
+                object.replace("\"100", "100"),
+                object.replace('{', "{,"),
+            ] {
+                assert!(entries_of(&broken).is_err(), "{broken:.300}");
+            }
         }
     }
 

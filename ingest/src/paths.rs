@@ -209,7 +209,11 @@ impl<'a> FilePaths<'a> {
         if !bases.is_empty() {
             self.bases.replace(bases);
         }
-        self.seen.borrow_mut().extend(other.seen.into_inner());
+        let mut seen = self.seen.borrow_mut();
+        match seen.is_empty() {
+            true => *seen = other.seen.into_inner(),
+            false => seen.extend(other.seen.into_inner()),
+        }
     }
 
     /// Like [`PathFixer::fix`], trying the path below the uploaded file's folder next.

@@ -34,10 +34,15 @@ impl Place {
 }
 
 /// Reads an integer; `None` when something else stands there.
+#[inline]
 pub(super) fn whole_number(cursor: &mut Cursor<'_>) -> Step<Option<i64>> {
-    if let Some(count) = cursor.count()? {
-        return Ok(i64::try_from(count).ok());
+    match cursor.count()? {
+        Some(count) => Ok(i64::try_from(count).ok()),
+        None => odd_number(cursor),
     }
+}
+
+fn odd_number(cursor: &mut Cursor<'_>) -> Step<Option<i64>> {
     Ok(match cursor.value()? {
         Value::Number(number) => integer(number),
         Value::Array | Value::Object => {
