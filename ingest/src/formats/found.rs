@@ -88,16 +88,18 @@ impl Found {
 
     fn merge(&mut self, place: usize, file: FileCoverage) {
         self.is_merged = true;
-        if let Some(builder) = self.growing.get_mut(&place) {
-            return builder.append_file(&file);
-        }
         let (path, before) = &mut self.files[place];
-        if file.len() < before.len() / MUCH_SHORTER && !is_ruby(path) {
-            let mut builder = FileBuilder::resume(std::mem::take(before));
-            builder.append_file(&file);
-            self.growing.insert(place, builder);
-        } else {
+        let is_ruby = is_ruby(path);
+        let is_growing = self.growing.contains_key(&place);
+        let much_shorter = file.len() < before.len() / MUCH_SHORTER;
+        if !is_growing && (!much_shorter || is_ruby && is_all_missed(before)) {
             *before = merge_file(path, before, file);
+            return;
+        }
+        let whole = || FileBuilder::resume(std::mem::take(before));
+        let builder = self.growing.entry(place).or_insert_with(whole);
+        if !(is_ruby && is_all_missed(&file)) {
+            builder.append_file(&file);
         }
     }
 
@@ -114,16 +116,21 @@ impl Found {
 /// missed: such a report gives way to one that says something else.
 fn merge_file(path: &str, left: &FileCoverage, right: FileCoverage) -> FileCoverage {
     if is_ruby(path) {
-        let counts = |totals: Totals| (totals.lines, totals.misses);
-        let (a, b) = (counts(left.totals()), counts(right.totals()));
-        if a != b && a.0 == a.1 {
+        let counts = |file: &FileCoverage| (file.totals().lines, file.totals().misses);
+        let differ = counts(left) != counts(&right);
+        if differ && is_all_missed(left) {
             return right;
         }
-        if a != b && b.0 == b.1 {
+        if differ && is_all_missed(&right) {
             return left.clone();
         }
     }
     left.append(&right)
+}
+
+fn is_all_missed(file: &FileCoverage) -> bool {
+    let totals = file.totals();
+    totals.lines == totals.misses
 }
 
 fn is_ruby(path: &str) -> bool {
@@ -203,11 +210,24 @@ mod tests {
     #[test]
     fn a_file_said_anew_in_many_short_reports_takes_linear_time() {
         const REPORTS: u32 = 200_003;
-        let mut found = Found::default();
-        for i in 0..REPORTS {
-            found.add("a.c".into(), file([(i * 7919 % REPORTS + 1, 1)]));
+        for name in ["a.c", "a.rb"] {
+            let mut found = Found::default();
+            for i in 0..REPORTS {
+                found.add(name.into(), file([(i * 7919 % REPORTS + 1, 1)]));
+            }
+            assert_eq!(found.into_sorted().1.hits, u64::from(REPORTS), "{name}");
         }
-        assert_eq!(found.into_sorted().1.hits, u64::from(REPORTS));
+    }
+
+    #[test]
+    fn a_short_report_of_ruby_that_is_all_missed_gives_way() {
+        let mut found = Found::default();
+        found.add("a.rb".into(), file((1..100).map(|line| (line, 1))));
+        for (line, hits) in [(200, 0), (300, 1), (400, 0)] {
+            found.add("a.rb".into(), file([(line, hits)]));
+        }
+        let (_, totals) = found.into_sorted();
+        assert_eq!((totals.lines, totals.hits), (100, 100));
     }
 
     proptest::proptest! {
