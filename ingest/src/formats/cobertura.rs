@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
+use super::pieces::{cut_xml, read_pieces};
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
 use crate::number::{count, digits, integer, truncated};
@@ -15,9 +16,65 @@ use crate::xml::{Fixed, Markup, Scanner};
 
 /// Adds the classes of a document, under the paths of their files.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
-    let mut reader = Reader::new(content);
-    reader.read(context)?;
-    rename(reader, context)
+    let pieces = cut_xml(content, b"</class>", is_another_file);
+    let problems = context.problems.len();
+    let read = |piece, context: &mut Context<'_>| {
+        let is_first = std::ptr::eq::<u8>(<[u8]>::as_ptr(piece), content.as_ptr());
+        Reader::new(piece, !is_first).read(context)
+    };
+    let mut all = read_pieces(&pieces, context, read)?.into_iter();
+    let mut whole = all.next().unwrap_or_default();
+    for files in all {
+        if !whole.include(files) {
+            context.problems.truncate(problems);
+            whole = Reader::new(content, false).read(context)?;
+            break;
+        }
+    }
+    rename(whole, context)
+}
+
+/// Whether the first class behind is of another file than the last before.
+fn is_another_file(before: &[u8], behind: &[u8]) -> bool {
+    const KEY: &[u8] = b"filename=\"";
+    let name = |text: &'_ [u8], at: usize| {
+        let value = &text[at + KEY.len()..];
+        value[..memchr(b'"', value).unwrap_or(value.len())].to_vec()
+    };
+    match (memmem::rfind(before, KEY), memmem::find(behind, KEY)) {
+        (Some(last), Some(first)) => name(before, last) != name(behind, first),
+        _ => false,
+    }
+}
+
+/// What was read of a document or of a part of one.
+#[derive(Default)]
+struct Files<'a> {
+    names: Vec<Cow<'a, str>>,
+    /// As many.
+    files: Vec<FileCoverage>,
+    by_name: HashMap<Cow<'a, str>, usize>,
+    sources: Vec<String>,
+}
+
+impl<'a> Files<'a> {
+    /// Adds what was read behind this. `false` when both speak of one file: their lines must be read
+    /// in their order.
+    fn include(&mut self, other: Files<'a>) -> bool {
+        for (name, file) in other.names.into_iter().zip(other.files) {
+            if self
+                .by_name
+                .insert(name.clone(), self.names.len())
+                .is_some()
+            {
+                return false;
+            }
+            self.names.push(name);
+            self.files.push(file);
+        }
+        self.sources.extend(other.sources);
+        true
+    }
 }
 
 /// The lines of one file, under the name that the report gives it.
@@ -47,6 +104,8 @@ struct Line<'a> {
 }
 
 struct Reader<'a, 'c> {
+    /// Whether the root was opened.
+    is_inside: bool,
     scanner: Scanner<'a>,
     classes: Vec<Class<'a, 'c>>,
     by_name: HashMap<Cow<'a, str>, usize>,
@@ -60,8 +119,9 @@ struct Reader<'a, 'c> {
 }
 
 impl<'a, 'c> Reader<'a, 'c> {
-    fn new(content: &'a [u8]) -> Reader<'a, 'c> {
+    fn new(content: &'a [u8], is_inside: bool) -> Reader<'a, 'c> {
         Reader {
+            is_inside,
             scanner: Scanner::new(content),
             classes: Vec::new(),
             by_name: HashMap::new(),
@@ -73,8 +133,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         }
     }
 
-    fn read(&mut self, context: &mut Context<'c>) -> Result<()> {
-        let mut is_root = true;
+    fn read(mut self, context: &mut Context<'c>) -> Result<Files<'a>> {
         loop {
             if let (Some(at), None) = (self.current, &self.line) {
                 self.take_usual_lines(self.classes[at].ignored, context);
@@ -83,8 +142,8 @@ impl<'a, 'c> Reader<'a, 'c> {
                 break;
             };
             match markup {
-                Markup::Open(_) | Markup::Empty(_) if is_root => {
-                    is_root = false;
+                Markup::Open(_) | Markup::Empty(_) if !self.is_inside => {
+                    self.is_inside = true;
                     if let Some(date) = self
                         .scanner
                         .text_attribute(b"timestamp")
@@ -124,7 +183,24 @@ impl<'a, 'c> Reader<'a, 'c> {
         }
         self.finish_line(context)?;
         self.finish_class();
-        Ok(())
+        Ok(self.into_files())
+    }
+
+    fn into_files(self) -> Files<'a> {
+        let (mut names, mut files) = (Vec::new(), Vec::new());
+        for class in self.classes {
+            names.push(class.name);
+            files.push(match class.said {
+                Said::Once(file) => file,
+                Said::Again(lines) => lines.finish(),
+            });
+        }
+        Files {
+            names,
+            files,
+            by_name: self.by_name,
+            sources: self.sources,
+        }
     }
 
     fn source(&mut self) {
@@ -497,21 +573,13 @@ fn unnamed_arms(branch: Branch<'_>, handles_missing: bool, arms: &mut Vec<ArmId>
 
 /// Stores the files under the paths that the fixer gives them, installed packages last. Where two
 /// names mean one path the later replaces the earlier.
-fn rename(reader: Reader<'_, '_>, context: &mut Context<'_>) -> Result<()> {
-    let Reader {
-        classes,
+fn rename(read: Files<'_>, context: &mut Context<'_>) -> Result<()> {
+    let Files {
+        mut names,
+        mut files,
         mut by_name,
         sources,
-        ..
-    } = reader;
-    let (mut names, mut files) = (Vec::new(), Vec::new());
-    for class in classes {
-        names.push(class.name);
-        files.push(match class.said {
-            Said::Once(file) => file,
-            Said::Again(lines) => lines.finish(),
-        });
-    }
+    } = read;
     let is_installed =
         |name: &str| name.contains("/dist-packages/") || name.contains("/site-packages/");
     let (last, mut order): (Vec<usize>, Vec<usize>) =

@@ -4,17 +4,47 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
+use memchr::memmem;
 
+use super::pieces::{cut_xml, read_pieces};
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
 use crate::number::{count, integer};
 use crate::xml::{Fixed, Markup, Scanner};
 
-/// Adds the source files of a document.
+/// Adds the source files of a document. Packages do not depend on each other.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    let pieces = cut_xml(content, b"</package>", |_, _| true);
+    let has_date = |piece: &[u8]| memmem::find(piece, b"<sessioninfo").is_some();
+    if pieces.len() == 1 || !has_date(pieces[0]) {
+        return parse_piece(content, Reader::default(), context);
+    }
+    let prefix = root_prefix(content);
+    let read = |piece: &[u8], context: &mut Context<'_>| {
+        let reader = match std::ptr::eq(piece.as_ptr(), content.as_ptr()) {
+            true => Reader::default(),
+            false => Reader {
+                is_inside: true,
+                prefix: prefix.clone(),
+                knows_date: true,
+                ..Reader::default()
+            },
+        };
+        parse_piece(piece, reader, context)
+    };
+    read_pieces(&pieces, context, read).map(drop)
+}
+
+/// What the project's name puts before paths.
+fn root_prefix(content: &[u8]) -> String {
     let mut scanner = Scanner::new(content);
-    let mut reader = Reader::default();
-    let mut is_root = true;
+    scanner.next();
+    project_prefix(&scanner.text_attribute(b"name").unwrap_or_default())
+}
+
+/// Adds the source files of a document, or of a part of one that ends behind a package.
+fn parse_piece(content: &[u8], mut reader: Reader, context: &mut Context<'_>) -> Result<()> {
+    let mut scanner = Scanner::new(content);
     loop {
         if let Some(source) = &mut reader.source {
             source.take_plain_lines(&mut scanner, &mut reader.lines);
@@ -22,8 +52,8 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         reader.take_usual_methods(&mut scanner);
         let Some(markup) = scanner.next() else { break };
         match markup {
-            Markup::Open(_) | Markup::Empty(_) if is_root => {
-                is_root = false;
+            Markup::Open(_) | Markup::Empty(_) if !reader.is_inside => {
+                reader.is_inside = true;
                 reader.prefix =
                     project_prefix(&scanner.text_attribute(b"name").unwrap_or_default());
             }
@@ -76,6 +106,8 @@ fn project_prefix(name: &str) -> String {
 
 #[derive(Default)]
 struct Reader {
+    /// Whether the root was opened.
+    is_inside: bool,
     prefix: String,
     knows_date: bool,
     package: String,

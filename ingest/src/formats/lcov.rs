@@ -4,37 +4,15 @@ use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
 use memchr::{memchr, memmem};
 
 use super::Context;
+use super::pieces::{cut, read_pieces};
 use crate::error::{Failure, Result};
 use crate::number::{Window, count, digits, integer, truncated};
 
 const END: &[u8] = b"end_of_record";
 
-/// Tracefiles are read in pieces of about so many bytes, in parallel.
-const PIECE_BYTES: usize = 1 << 20;
-
 /// Adds the files of a tracefile.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
-    if rayon::current_num_threads() == 1 {
-        return parse_piece(content, context);
-    }
-    super::parse_pieces(&pieces(content), context, parse_piece)
-}
-
-/// Cuts a tracefile behind ends of records.
-fn pieces(content: &[u8]) -> Vec<&[u8]> {
-    let end = memmem::Finder::new(b"\nend_of_record");
-    let mut pieces = Vec::with_capacity(content.len() / PIECE_BYTES + 1);
-    let mut rest = content;
-    while rest.len() > PIECE_BYTES {
-        let Some(found) = end.find(&rest[PIECE_BYTES..]) else {
-            break;
-        };
-        let (piece, behind) = rest.split_at(PIECE_BYTES + found + end.needle().len());
-        pieces.push(piece);
-        rest = behind;
-    }
-    pieces.push(rest);
-    pieces
+    read_pieces(&cut(content, b"\nend_of_record"), context, parse_piece).map(drop)
 }
 
 fn parse_piece(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -444,22 +422,6 @@ mod tests {
     use crate::paths::PathFixer;
     use crate::report_fixes::Ignored;
     use crate::settings::Settings;
-
-    #[test]
-    fn pieces_end_with_a_record() {
-        let record = "SF:a.c\nDA:1,1\nend_of_record\n";
-        let content = record.repeat(3 * PIECE_BYTES / record.len()) + "SF:b.c\nDA:1,1";
-        let pieces = pieces(content.as_bytes());
-        assert_eq!(pieces.concat(), content.as_bytes());
-        let (last, others) = pieces.split_last().unwrap();
-        assert!(
-            !others.is_empty()
-                && others
-                    .iter()
-                    .all(|piece| piece.ends_with(b"\nend_of_record"))
-        );
-        assert!(last.ends_with(b"DA:1,1"));
-    }
 
     #[test]
     fn lines_of_any_shape_are_plain_or_left_to_the_slower_reader() {

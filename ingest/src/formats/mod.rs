@@ -26,6 +26,7 @@ mod llvm_export;
 mod lua;
 mod mono;
 mod opencover;
+mod pieces;
 mod r;
 mod salesforce;
 mod scala;
@@ -39,8 +40,6 @@ mod vb;
 mod vb2;
 mod xcode;
 mod xcode_plist;
-
-use rayon::prelude::*;
 
 use crate::age::AgeLimit;
 use crate::detect::{Format, detect_around};
@@ -111,53 +110,6 @@ impl Context<'_> {
             format!("{path}: the count of line {line} does not fit 64 bits and was lowered");
         self.problem(None, ProblemCode::CountTooLarge, message);
     }
-}
-
-/// Reads pieces of one file that do not depend on each other, in parallel. What comes of it is what
-/// would if they were read one after the other; the first failure counts.
-fn parse_pieces(
-    pieces: &[&[u8]],
-    context: &mut Context<'_>,
-    parse: fn(&[u8], &mut Context<'_>) -> Result<()>,
-) -> Result<()> {
-    if let [piece] = pieces {
-        return parse(piece, context);
-    }
-    let (name, format, parsers) = (context.name, context.format, context.parsers);
-    let (age, ignored) = (context.age, context.ignored);
-    let readers: Vec<_> = pieces
-        .iter()
-        .map(|&piece| (piece, context.paths.anew()))
-        .collect();
-    let read: Vec<_> = readers
-        .into_par_iter()
-        .map(|(piece, paths)| {
-            let (found, problems) = (Found::default(), Vec::new());
-            let mut context = Context {
-                name,
-                format,
-                paths: &paths,
-                parsers,
-                age,
-                ignored,
-                found,
-                problems,
-            };
-            let result = parse(piece, &mut context);
-            let Context {
-                found, problems, ..
-            } = context;
-            (result, found, problems, paths)
-        })
-        .collect();
-    for (result, found, problems, paths) in read {
-        context.paths.include(paths);
-        context.problems.extend(problems);
-        context.problems.truncate(MAX_PROBLEMS);
-        result?;
-        context.found.include(found);
-    }
-    Ok(())
 }
 
 /// Reads a file of a known format.

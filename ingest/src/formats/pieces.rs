@@ -1,0 +1,146 @@
+//! Large files, cut where records end and read in parallel.
+
+use memchr::memmem::{self, Finder};
+use rayon::prelude::*;
+
+use super::{Context, Found, MAX_PROBLEMS};
+use crate::error::Result;
+
+/// Pieces have about so many bytes.
+pub(super) const PIECE_BYTES: usize = 1 << 20;
+
+/// Cuts a file behind ends of records, unless one thread reads it all.
+pub(super) fn cut<'a>(content: &'a [u8], end: &[u8]) -> Vec<&'a [u8]> {
+    cut_where(content, end, |_, _| true)
+}
+
+/// Cuts an XML document behind ends of elements where `may_cut` says so of what stands before and
+/// behind. One whose comments, CDATA sections or entities could reach into another piece stays whole.
+pub(super) fn cut_xml<'a>(
+    content: &'a [u8],
+    end: &[u8],
+    may_cut: impl Fn(&[u8], &[u8]) -> bool,
+) -> Vec<&'a [u8]> {
+    let first = memmem::find(content, end).unwrap_or(content.len());
+    let (head, rest) = content.split_at(first);
+    let reaches = content.len() <= PIECE_BYTES
+        || memmem::find(head, b"<!ENTITY").is_some()
+        || memmem::find(rest, b"<!").is_some();
+    match reaches {
+        true => vec![content],
+        false => cut_where(content, end, may_cut),
+    }
+}
+
+fn cut_where<'a>(
+    content: &'a [u8],
+    end: &[u8],
+    may_cut: impl Fn(&[u8], &[u8]) -> bool,
+) -> Vec<&'a [u8]> {
+    if rayon::current_num_threads() == 1 {
+        return vec![content];
+    }
+    let end = Finder::new(end);
+    let mut pieces = Vec::with_capacity(content.len() / PIECE_BYTES + 1);
+    let (mut rest, mut from) = (content, PIECE_BYTES);
+    while let Some(found) = rest.get(from..).and_then(|rest| end.find(rest)) {
+        let (piece, behind) = rest.split_at(from + found + end.needle().len());
+        if may_cut(piece, behind) {
+            pieces.push(piece);
+            (rest, from) = (behind, PIECE_BYTES);
+        } else {
+            from = piece.len();
+        }
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Reads pieces of one file that do not depend on each other, in parallel, and gives what was read in
+/// their order. What is found and noted is what would be if they were read one after the other; the
+/// first failure counts.
+pub(super) fn read_pieces<'b, R: Send>(
+    pieces: &[&'b [u8]],
+    context: &mut Context<'_>,
+    read: impl Fn(&'b [u8], &mut Context<'_>) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    if let [piece] = pieces {
+        return Ok(vec![read(piece, context)?]);
+    }
+    let (name, format, parsers) = (context.name, context.format, context.parsers);
+    let (age, ignored) = (context.age, context.ignored);
+    let readers: Vec<_> = pieces
+        .iter()
+        .map(|&piece| (piece, context.paths.anew()))
+        .collect();
+    let pieces: Vec<_> = readers
+        .into_par_iter()
+        .map(|(piece, paths)| {
+            let (found, problems) = (Found::default(), Vec::new());
+            let mut context = Context {
+                name,
+                format,
+                paths: &paths,
+                parsers,
+                age,
+                ignored,
+                found,
+                problems,
+            };
+            let result = read(piece, &mut context);
+            let Context {
+                found, problems, ..
+            } = context;
+            (result, found, problems, paths)
+        })
+        .collect();
+    let mut all = Vec::with_capacity(pieces.len());
+    for (result, found, problems, paths) in pieces {
+        context.paths.include(paths);
+        context.problems.extend(problems);
+        context.problems.truncate(MAX_PROBLEMS);
+        all.push(result?);
+        context.found.include(found);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_parallel<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        pool.unwrap().install(work)
+    }
+
+    #[test]
+    fn pieces_end_with_a_record() {
+        let record = "SF:a.c\nDA:1,1\nend_of_record\n";
+        let content = record.repeat(3 * PIECE_BYTES / record.len()) + "SF:b.c\nDA:1,1";
+        let pieces = in_parallel(|| cut(content.as_bytes(), b"\nend_of_record"));
+        assert_eq!(pieces.concat(), content.as_bytes());
+        let (last, others) = pieces.split_last().unwrap();
+        assert!(
+            !others.is_empty()
+                && others
+                    .iter()
+                    .all(|piece| piece.ends_with(b"\nend_of_record"))
+        );
+        assert!(last.ends_with(b"DA:1,1"));
+    }
+
+    #[test]
+    fn a_document_whose_comments_could_hide_an_end_stays_whole() {
+        let content = "<a></a>".repeat(3 * PIECE_BYTES / 7);
+        let count =
+            |content: &str| in_parallel(|| cut_xml(content.as_bytes(), b"</a>", |_, _| true).len());
+        assert!(count(&content) > 2);
+        assert_eq!(count(&(content.clone() + "<!-- </a> -->")), 1);
+        assert_eq!(
+            count(&format!("<!DOCTYPE r [<!ENTITY x 'y'>]>{content}")),
+            1
+        );
+        assert!(count(&format!("<!-- </b> -->{content}")) > 2);
+    }
+}
