@@ -373,3 +373,51 @@ fn empty_error(reports: &[Report]) -> UploadError {
         message,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_guess_changes_nothing() {
+        for (content, expected, files) in [
+            (
+                r#"{"source_files":[{"name":"a.c","coverage":[1]}],"x":[]}"#,
+                Some(Format::Coveralls),
+                &["a.c"][..],
+            ),
+            (
+                r#"{"source_files":[{"name":"a.c","coverage":[1]}],"coverage":{"b.c":[null,1]}}"#,
+                Some(Format::V1),
+                &["b.c"],
+            ),
+            (
+                r#"{"source_files":5,"uploader":"R","files":[{"name":"b.c","coverage":[null,1]}]}"#,
+                Some(Format::R),
+                &["b.c"],
+            ),
+            (
+                r#"{"children":{"a.c":{"coverage":[1]}},"coverage":{"b.c":[null,1]}}"#,
+                Some(Format::V1),
+                &["b.c"],
+            ),
+            (
+                r#"{"command_name":"x","files":[{"filename":"a.c","coverage":[1]}]}"#,
+                None,
+                &[],
+            ),
+            (r#"{"coverage":{"a.c":[null,1]},"x":,"#, None, &[]),
+        ] {
+            let envelope = Envelope {
+                files: vec![UploadedFile::new("", content.as_bytes())],
+                ..Envelope::default()
+            };
+            let budget = Budget::new(content.len());
+            let outcome = process_files(&envelope, &budget, &Settings::default(), &[], 0);
+            let format = outcome.reports.first().and_then(|report| report.format);
+            assert_eq!(format, expected, "{content}");
+            let found: Vec<&str> = outcome.files.iter().map(|(path, _)| &**path).collect();
+            assert_eq!(found, files, "{content}");
+        }
+    }
+}
