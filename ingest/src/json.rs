@@ -932,7 +932,7 @@ mod tests {
         let elements: Vec<(Element, String)> = (0..1000)
             .map(|i: u64| match i % 7 {
                 3 | 4 => (Null, "null".into()),
-                5 if i % 3 == 0 => (MinusOne, "-1".into()),
+                5 if i.is_multiple_of(3) => (MinusOne, "-1".into()),
                 _ => (Count(i * i * i), (i * i * i).to_string()),
             })
             .collect();

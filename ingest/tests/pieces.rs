@@ -1,5 +1,7 @@
 //! A large report is cut and read in parallel; what comes of it is what one thread makes of the whole.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::fmt::Write as _;
 
 use ingest::envelope::{Budget, Envelope, UploadedFile};
@@ -48,9 +50,9 @@ fn cobertura(name_of: impl Fn(usize) -> usize) -> String {
     );
     for i in 0..FILES {
         let (file, lines) = (name_of(i), cobertura_lines(i));
-        let _ = write!(
+        let _ = writeln!(
             report,
-            "<class name=\"c{i}\" filename=\"src/{file}.c\"><lines>\n{lines}</lines></class>\n"
+            "<class name=\"c{i}\" filename=\"src/{file}.c\"><lines>\n{lines}</lines></class>"
         );
     }
     report + "</classes></package></packages></coverage>"
@@ -95,7 +97,7 @@ fn jacoco_in_many_packages() {
 #[test]
 fn lcov_with_files_in_several_records() {
     let report = (0..2 * FILES).fold(String::new(), |mut report, i| {
-        let _ = write!(report, "SF:src/{}.c\n", i % FILES);
+        let _ = writeln!(report, "SF:src/{}.c", i % FILES);
         for line in 1..40 {
             let _ = writeln!(report, "DA:{},{}", line + i % 7, (i + line) % 3);
         }
