@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use engine::clock::Clock;
 use engine::db::branches::{self, BranchOrder};
-use engine::db::commits::{self, CommitResult, CommitState, NewCommit};
+use engine::db::commits::{self, CommitInfo, CommitResult, CommitState, NewCommit};
+use engine::db::diffs::{self, DiffSource, StoredDiff};
 use engine::db::journal::{self, Step, Verdict};
 use engine::db::owners;
-use engine::db::pulls::{self, PullState};
+use engine::db::pulls::{self, PullFacts, PullState};
 use engine::db::repos::{self, NewRepo, RepoFilter};
 use engine::db::tokens::{self, NewApiToken, UploadToken};
 use engine::db::uploads::{self, Envelope, NewUpload, UploadKind, UploadState, UploadType};
@@ -99,6 +100,8 @@ async fn tell(conn: &mut Conn) -> Result<()> {
     tokens_open_what_they_should(conn, repo).await?;
     let commit = commits_and_branches(conn, repo).await?;
     pulls_keep_the_users_base(conn, repo).await?;
+    a_providers_diff_outranks_a_clients(conn, repo).await?;
+    a_stand_in_is_older_and_merged(conn, repo).await?;
     uploads_merge_once(conn, repo, commit).await?;
     journal_and_settings(conn, repo).await
 }
@@ -430,6 +433,80 @@ async fn pulls_keep_the_users_base(conn: &mut Conn, repo: RepoId) -> Result<()> 
         (Some("c"), Some("a"))
     );
     assert_eq!(pull.state, PullState::Open);
+    let facts = PullFacts {
+        base_sha: Some("b".into()),
+        base_branch: Some("main".into()),
+        state: PullState::Merged,
+        title: Some("Faster".into()),
+        author_id: None,
+    };
+    pulls::set_pull_facts(conn, repo, 12, &facts, START_US).await?;
+    pulls::set_pull_comparison(conn, repo, 12, Some("a"), Some("{}")).await?;
+    let pull = pulls::find_pull(conn, repo, 12).await?.unwrap();
+    assert_eq!(pull.state, PullState::Merged);
+    assert_eq!(pull.user_provided_base_sha.as_deref(), Some("a"));
+    assert_eq!(
+        (pull.base_sha.as_deref(), pull.compared_to.as_deref()),
+        (Some("b"), Some("a"))
+    );
+    let unknown = pulls::set_pull_facts(conn, repo, 13, &facts, START_US).await;
+    assert!(unknown.unwrap_err().is_not_found());
+    Ok(())
+}
+
+async fn a_providers_diff_outranks_a_clients(conn: &mut Conn, repo: RepoId) -> Result<()> {
+    let stored = |source, hash: &str| StoredDiff {
+        repo_id: repo,
+        base_sha: "a".into(),
+        head_sha: "c".into(),
+        source,
+        hash: hash.into(),
+        size_bytes: 1,
+        commits: None,
+        created_us: START_US,
+    };
+    assert_eq!(diffs::find_diff(conn, repo, "a", "c").await?, None);
+    let order = [
+        (DiffSource::Client, "1", "1"),
+        (DiffSource::Client, "2", "2"),
+        (DiffSource::Provider, "3", "3"),
+        (DiffSource::Client, "4", "3"),
+        (DiffSource::Provider, "5", "5"),
+    ];
+    for (source, hash, kept) in order {
+        diffs::upsert_diff(conn, &stored(source, hash)).await?;
+        let found = diffs::find_diff(conn, repo, "a", "c").await?.unwrap();
+        assert_eq!(found.hash, kept);
+    }
+    Ok(())
+}
+
+async fn a_stand_in_is_older_and_merged(conn: &mut Conn, repo: RepoId) -> Result<()> {
+    let new = NewCommit {
+        branch: Some("trunk".into()),
+        ..new_commit(repo, "stand", None, START_US)
+    };
+    let stand = commits::upsert_commit(conn, &new, START_US).await?;
+    let new = NewCommit {
+        branch: Some("trunk".into()),
+        pull_id: Some(77),
+        ..new_commit(repo, "unmerged", None, START_US + 5)
+    };
+    commits::upsert_commit(conn, &new, START_US).await?;
+    let found = commits::find_stand_in(conn, repo, "trunk", START_US + 9).await?;
+    assert_eq!(found.unwrap().id, stand.id);
+    let found = commits::find_stand_in(conn, repo, "trunk", START_US).await?;
+    assert_eq!(found, None);
+    let info = CommitInfo {
+        message: Some("why".into()),
+        author_id: None,
+        timestamp_us: START_US - 7,
+        parent_sha: Some("a".into()),
+    };
+    commits::set_commit_info(conn, stand.id, &info, START_US).await?;
+    let told = commits::get_commit(conn, stand.id).await?;
+    assert_eq!(told.message.as_deref(), Some("why"));
+    assert_eq!(told.timestamp_us, START_US - 7);
     Ok(())
 }
 

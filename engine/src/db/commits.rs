@@ -351,3 +351,66 @@ pub async fn set_commit_state(
         _ => Ok(()),
     }
 }
+
+/// What the git provider tells of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// Its message.
+    pub message: Option<String>,
+    /// Who wrote it.
+    pub author_id: Option<OwnerId>,
+    /// When it was made, microseconds.
+    pub timestamp_us: i64,
+    /// The hash of the nearest parent.
+    pub parent_sha: Option<String>,
+}
+
+/// Stores what the provider tells of a commit; a parent that a client named stays. Errors: `NotFound`.
+pub async fn set_commit_info(
+    conn: &mut Conn,
+    id: CommitId,
+    info: &CommitInfo,
+    now_us: i64,
+) -> Result<()> {
+    const SQL: &str =
+        "update commits set message = coalesce($2, message), author_id = coalesce($3, author_id),
+            timestamp_us = $4, parent_sha = coalesce(parent_sha, $5), updated_us = $6
+        where id = $1";
+    let rows = exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(info.message.as_deref())
+            .bind(info.author_id)
+            .bind(info.timestamp_us)
+            .bind(info.parent_sha.as_deref())
+            .bind(now_us)
+    )?;
+    match rows {
+        0 => Err(Error::not_found(format_args!("commit {id}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The newest commit of a branch from before `before_us` whose other checks did not fail and that is not part of an
+/// unmerged pull request: it stands in for a base that is not known.
+pub async fn find_stand_in(
+    conn: &mut Conn,
+    repo: RepoId,
+    branch: &str,
+    before_us: i64,
+) -> Result<Option<Commit>> {
+    const SQL: &str = concat!(
+        "select ",
+        columns!(),
+        " from commits where repo_id = $1 and branch = $2 and timestamp_us < $3 and coalesce(ci_passed, true)
+             and (pull_id is null or exists (select 1 from pull
+                 where pull.repo_id = $1 and number = pull_id and pull.state = 'merged'))
+         order by timestamp_us desc, id limit 1"
+    );
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(repo)
+        .bind(branch)
+        .bind(before_us)
+        .fetch_optional(c))?)
+}

@@ -89,6 +89,7 @@ pub(crate) use {exec, on};
 pub mod branches;
 pub mod commits;
 pub(crate) mod dialect;
+pub mod diffs;
 pub mod flags;
 pub mod journal;
 pub mod owners;

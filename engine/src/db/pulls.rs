@@ -3,12 +3,13 @@
 use sqlx::FromRow;
 
 use super::Conn;
-use crate::error::Result;
-use crate::id::RepoId;
+use crate::error::{Error, Result};
+use crate::id::{OwnerId, RepoId};
 
 macro_rules! columns {
     () => {
-        "repo_id, number, base_sha, head_sha, user_provided_base_sha, state, title, updated_us"
+        "repo_id, number, base_sha, head_sha, user_provided_base_sha, state, title, compared_to, base_branch, author_id,
+         patch, updated_us"
     };
 }
 
@@ -41,8 +42,31 @@ pub struct Pull {
     pub state: PullState,
     /// Its title.
     pub title: Option<String>,
+    /// The known commit whose report it is compared with.
+    pub compared_to: Option<String>,
+    /// The branch that it is to be merged into.
+    pub base_branch: Option<String>,
+    /// Who opened it.
+    pub author_id: Option<OwnerId>,
+    /// Counts of the lines that it changes, as JSON, once they are known.
+    pub patch: Option<String>,
     /// When it last changed, microseconds.
     pub updated_us: i64,
+}
+
+/// What the git provider tells of a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullFacts {
+    /// The commit that it is compared with.
+    pub base_sha: Option<String>,
+    /// The branch that it is to be merged into.
+    pub base_branch: Option<String>,
+    /// Where it is in its life.
+    pub state: PullState,
+    /// Its title.
+    pub title: Option<String>,
+    /// Who opened it.
+    pub author_id: Option<OwnerId>,
 }
 
 /// The repository's pull request of this number.
@@ -100,4 +124,63 @@ pub async fn set_user_base(
         .bind(base_sha)
         .bind(now_us)
         .fetch_one(c))?)
+}
+
+/// Stores what the provider tells of a known pull request; a known author stays. Errors: `NotFound`.
+pub async fn set_pull_facts(
+    conn: &mut Conn,
+    repo: RepoId,
+    number: i64,
+    facts: &PullFacts,
+    now_us: i64,
+) -> Result<()> {
+    const SQL: &str = "update pull set base_sha = coalesce($3, base_sha), base_branch = coalesce($4, base_branch),
+            state = $5, title = coalesce($6, title), author_id = coalesce(author_id, $7), updated_us = $8
+        where repo_id = $1 and number = $2";
+    known(
+        number,
+        exec!(
+            conn,
+            sqlx::query(SQL)
+                .bind(repo)
+                .bind(number)
+                .bind(facts.base_sha.as_deref())
+                .bind(facts.base_branch.as_deref())
+                .bind(facts.state)
+                .bind(facts.title.as_deref())
+                .bind(facts.author_id)
+                .bind(now_us)
+        )?,
+    )
+}
+
+/// Stores with which commit a known pull request is compared, and the counts of the lines that it changes, as JSON.
+/// Errors: `NotFound`.
+pub async fn set_pull_comparison(
+    conn: &mut Conn,
+    repo: RepoId,
+    number: i64,
+    compared_to: Option<&str>,
+    patch: Option<&str>,
+) -> Result<()> {
+    const SQL: &str =
+        "update pull set compared_to = $3, patch = $4 where repo_id = $1 and number = $2";
+    known(
+        number,
+        exec!(
+            conn,
+            sqlx::query(SQL)
+                .bind(repo)
+                .bind(number)
+                .bind(compared_to)
+                .bind(patch)
+        )?,
+    )
+}
+
+fn known(number: i64, rows: u64) -> Result<()> {
+    match rows {
+        0 => Err(Error::not_found(format_args!("pull request {number}"))),
+        _ => Ok(()),
+    }
 }
