@@ -125,6 +125,15 @@ impl Cache {
         Ok(stored.and_then(|chunk| decode_chunk(&chunk, file.size).ok()))
     }
 
+    /// The compressed chunk of one file of an entry; `None` when the entry was evicted. One point look-up.
+    pub fn chunk(&self, key: &CacheKey, path: &str) -> Result<Option<Box<[u8]>>> {
+        let stored = self
+            .db
+            .get_pinned_cf(self.column(CHUNKS), chunk_key(key, path))
+            .map_err(|e| rocks("read chunk", e))?;
+        Ok(stored.map(|chunk| Box::from(&*chunk)))
+    }
+
     /// The compressed chunks of an entry, in the order of its paths; an evicted entry gives none.
     pub fn chunks(&self, key: &CacheKey) -> impl Iterator<Item = Result<Box<[u8]>>> + '_ {
         let mut options = ReadOptions::default();

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::carryforward::{Edit, Segment};
 use crate::{Error, Result};
 
 /// The most bytes that a diff may have.
@@ -61,6 +62,23 @@ pub struct Hunk {
     /// Its first line and its number of lines in head.
     pub head: (u32, u32),
     lines: Vec<(Side, Range<u32>)>,
+}
+
+impl Hunk {
+    /// The number of its first line in base; of a hunk without such lines, of the line behind it.
+    pub fn base_start(&self) -> u32 {
+        start(self.base)
+    }
+
+    /// The number of its first line in head; of a hunk without such lines, of the line behind it.
+    pub fn head_start(&self) -> u32 {
+        start(self.head)
+    }
+}
+
+/// git names the line before a range of no lines.
+fn start((first, length): (u32, u32)) -> u32 {
+    first.saturating_add(u32::from(length == 0)).max(1)
 }
 
 /// Which commits have a line of a hunk.
@@ -140,7 +158,7 @@ impl FileDiff {
     pub fn edits(&self) -> Edits {
         let mut edits = Edits::default();
         for hunk in &self.hunks {
-            let (mut base, mut head) = (hunk.base.0.max(1), hunk.head.0.max(1));
+            let (mut base, mut head) = (hunk.base_start(), hunk.head_start());
             for (side, _) in &hunk.lines {
                 match side {
                     Side::Base => edits.removed.push(base),
@@ -154,6 +172,20 @@ impl FileDiff {
         edits.removed.dedup();
         edits.added.dedup();
         edits
+    }
+
+    /// What the diff does to the lines, place by place.
+    pub fn segments(&self) -> Vec<Segment> {
+        let edit = |(side, _): &(Side, Range<u32>)| match side {
+            Side::Both => Edit::Same,
+            Side::Base => Edit::Removed,
+            Side::Head => Edit::Added,
+        };
+        let segment = |hunk: &Hunk| Segment {
+            start: hunk.head_start(),
+            lines: hunk.lines.iter().map(edit).collect(),
+        };
+        self.hunks.iter().map(segment).collect()
     }
 
     /// How many lines are added and removed.

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use crate::blob::Blobs;
 use crate::cache::{Cache, CacheKey};
-use crate::model::FileCoverage;
+use crate::compare::{self, Report as _};
+use crate::model::{FileCoverage, Totals};
 use crate::pack::{self, FileEntry, Header, Pack, PackName, decode_chunk};
 use crate::{Error, Result};
 
@@ -142,6 +143,36 @@ impl Folds {
         })
     }
 
+    /// The report of these packs with its files in memory, compressed: all of them, or those of `paths`
+    /// that it has. Costs a walk over the report's bytes, or a look-up per path.
+    pub async fn open_report(
+        &self,
+        packs: &PackSet,
+        paths: Option<Vec<String>>,
+    ) -> Result<OpenReport> {
+        for _ in 0..REBUILDS_MAX {
+            let header = self.report(packs).await?;
+            if packs.is_empty() {
+                return Ok(OpenReport {
+                    header,
+                    chunks: Vec::new(),
+                });
+            }
+            let (cache, key, paths) = (self.cache.clone(), packs.key(), paths.clone());
+            let read = move || match paths {
+                None => read_all(&cache, &key, header),
+                Some(paths) => read_some(&cache, &key, &header, paths),
+            };
+            if let Some(report) = blocking(read).await? {
+                return Ok(report);
+            }
+            self.forget(packs).await?;
+        }
+        Err(Error::Busy {
+            what: "cache".into(),
+        })
+    }
+
     async fn cached(&self, key: CacheKey) -> Result<Option<Arc<Header>>> {
         let cache = self.cache.clone();
         blocking(move || cache.header(&key)).await
@@ -193,6 +224,75 @@ impl Folds {
         let bytes = self.blobs.get(&name.blob_key()).await?;
         blocking(move || Pack::open(name, bytes).map(Opened::Fetched)).await
     }
+}
+
+/// A report, or a part of it, whose files stand in memory as they are stored.
+pub struct OpenReport {
+    header: Arc<Header>,
+    /// In the order of the header's paths.
+    chunks: Vec<Box<[u8]>>,
+}
+
+impl OpenReport {
+    /// The table of its files.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The evidence of the file of that path, if it is there. Errors: `Corrupt`.
+    pub fn find(&self, path: &str) -> Result<Option<FileCoverage>> {
+        let found = self
+            .header
+            .files
+            .binary_search_by(|file| (*file.path).cmp(path));
+        found.ok().map(|at| self.file(at)).transpose()
+    }
+}
+
+impl compare::Report for OpenReport {
+    fn files(&self) -> impl ExactSizeIterator<Item = (&str, Totals)> {
+        self.header
+            .files
+            .iter()
+            .map(|file| (&*file.path, file.totals))
+    }
+
+    fn file(&self, at: usize) -> Result<FileCoverage> {
+        decode_chunk(&self.chunks[at], self.header.files[at].size)
+    }
+
+    /// Encoding is deterministic, so equal evidence has equal bytes.
+    fn fingerprint(&self, at: usize) -> &[u8] {
+        &self.chunks[at]
+    }
+}
+
+fn read_all(cache: &Cache, key: &CacheKey, header: Arc<Header>) -> Result<Option<OpenReport>> {
+    let chunks = cache.chunks(key).collect::<Result<Vec<_>>>()?;
+    let is_whole = chunks.len() == header.files.len();
+    Ok(is_whole.then_some(OpenReport { header, chunks }))
+}
+
+fn read_some(
+    cache: &Cache,
+    key: &CacheKey,
+    header: &Header,
+    mut paths: Vec<String>,
+) -> Result<Option<OpenReport>> {
+    paths.sort_unstable();
+    paths.dedup();
+    let entries = paths.iter().filter_map(|path| header.find(path).cloned());
+    let files: Vec<FileEntry> = entries.collect();
+    let chunks = files.par_iter().map(|file| cache.chunk(key, &file.path));
+    let Some(chunks) = chunks.collect::<Result<Option<Vec<_>>>>()? else {
+        return Ok(None);
+    };
+    let header = Arc::new(Header {
+        parser: header.parser,
+        sessions: header.sessions,
+        files,
+    });
+    Ok(Some(OpenReport { header, chunks }))
 }
 
 /// One of those who want the same report at once. The last to go takes the lock away.
@@ -402,6 +502,24 @@ mod tests {
         folds.cache.damage_chunk(&packs.key(), "a.c");
         let files = folds.files(&packs, entries).await.expect("folds");
         assert_eq!(files[0].parts().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_open_report_has_the_files_that_were_asked_for() {
+        let (_dir, folds) = folds();
+        let (packs, names) = store_two(&folds).await;
+        let all = folds.open_report(&packs, None).await.expect("folds");
+        assert_eq!(all.header().files.len(), 1);
+        folds.cache.lose_chunks(&packs.key());
+        folds.cache.lose_chunks(&names[0].0);
+        let paths = vec!["a.c".to_owned(), "unknown".to_owned(), "a.c".to_owned()];
+        let some = folds.open_report(&packs, Some(paths)).await.expect("folds");
+        let file = some.find("a.c").expect("decodes").expect("is there");
+        assert_eq!(file.parts().len(), 2);
+        assert_eq!(some.fingerprint(0), all.fingerprint(0));
+        assert!(some.find("unknown").expect("decodes").is_none());
+        let none = folds.open_report(&PackSet::default(), None).await;
+        assert!(none.expect("is empty").header().files.is_empty());
     }
 
     #[tokio::test]
