@@ -11,6 +11,7 @@ use engine::fold::Folds;
 use engine::secret::{Secret, new_signing_key};
 use engine::{Error, Result};
 use ingest::job::Worker;
+use ingest::yamls::Yamls;
 
 use crate::config::Config;
 use crate::middleware::limit::RateLimit;
@@ -24,6 +25,8 @@ pub struct App {
     pub blobs: LocalBlobs,
     /// Reports.
     pub folds: Folds,
+    /// Which `codecov.yml` holds.
+    pub yamls: Yamls,
     /// Time.
     pub clock: Clock,
     /// Settings.
@@ -47,11 +50,13 @@ impl App {
             CacheLimits::default(),
         )?);
         let folds = Folds::new(cache, Arc::new(blobs.clone()));
+        let yamls = Yamls::new(config.site.clone());
         let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
         Ok(App {
             db,
             blobs,
             folds,
+            yamls,
             clock,
             config: Arc::new(config),
             upload_limit,
@@ -66,6 +71,7 @@ impl App {
             self.db.clone(),
             blobs,
             self.folds.clone(),
+            self.yamls.clone(),
             self.clock.clone(),
             name,
             self.config.jobs,

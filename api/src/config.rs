@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use engine::secret::Secret;
+use ingest::yamls::Site;
 
 /// Longest body of an upload, in bytes.
 pub const UPLOAD_MAX_BYTES: u64 = 2 << 30;
@@ -26,6 +27,8 @@ pub struct Config {
     pub uploads_per_second: u32,
     /// Jobs that run at once.
     pub jobs: usize,
+    /// What holds for every repository unless its owner or its `codecov.yml` says otherwise.
+    pub site: Site,
 }
 
 impl Config {
@@ -37,6 +40,7 @@ impl Config {
             public_url: None,
             uploads_per_second: 1000,
             jobs: std::thread::available_parallelism().map_or(2, usize::from) * 2,
+            site: Site::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::blob::Blobs;
 use crate::cache::{Cache, CacheKey};
 use crate::compare::{self, Report as _};
+use crate::db::uploads::UploadPack;
 use crate::model::{FileCoverage, Totals};
 use crate::pack::{self, FileEntry, Header, Pack, PackName, decode_chunk};
 use crate::{Error, Result};
@@ -15,23 +16,52 @@ use crate::{Error, Result};
 /// How often a report is made again when its entries are evicted while it is read.
 const REBUILDS_MAX: u32 = 3;
 
-/// The packs that a report is folded from: a set, so that order and repetition make no difference.
+/// The packs that a report is folded from: sets, so that order and repetition make no difference.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct PackSet(BTreeSet<PackName>);
+pub struct PackSet {
+    joined: BTreeSet<PackName>,
+    /// Packs that only add lines which the joined ones lack.
+    beside: BTreeSet<PackName>,
+}
 
 impl PackSet {
+    /// The packs of a commit's report.
+    pub fn of_uploads(uploads: &[UploadPack]) -> Result<PackSet> {
+        let mut packs = PackSet::default();
+        for upload in uploads {
+            let set = match upload.joined {
+                true => &mut packs.joined,
+                false => &mut packs.beside,
+            };
+            set.insert(upload.pack.parse()?);
+        }
+        packs.beside.retain(|name| !packs.joined.contains(name));
+        Ok(packs)
+    }
+
     /// Names the fold: a lone pack is its own fold.
     pub fn key(&self) -> CacheKey {
-        let mut names = self.0.iter();
+        let mut names = self.names();
         if let (Some(name), None) = (names.next(), names.next()) {
             return name.0;
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"hitline fold 1");
-        for name in &self.0 {
+        for name in &self.joined {
             hasher.update(&name.0);
         }
+        if !self.beside.is_empty() {
+            hasher.update(b"beside");
+            for name in &self.beside {
+                hasher.update(&name.0);
+            }
+        }
         *hasher.finalize().as_bytes()
+    }
+
+    /// Every pack, the joined ones first.
+    fn names(&self) -> impl Iterator<Item = PackName> {
+        self.joined.iter().chain(&self.beside).copied()
     }
 
     /// The key as 64 hex digits.
@@ -41,13 +71,16 @@ impl PackSet {
 
     /// Whether there is no pack.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.joined.is_empty() && self.beside.is_empty()
     }
 }
 
 impl FromIterator<PackName> for PackSet {
     fn from_iter<I: IntoIterator<Item = PackName>>(names: I) -> PackSet {
-        PackSet(names.into_iter().collect())
+        PackSet {
+            joined: names.into_iter().collect(),
+            beside: BTreeSet::new(),
+        }
     }
 }
 
@@ -190,7 +223,7 @@ impl Folds {
         match self.fold_once(key, packs).await {
             Err(Error::Corrupt { what, why }) => {
                 tracing::warn!(what, why, "a fold failed; fetching its packs again");
-                let (cache, names) = (self.cache.clone(), packs.0.clone());
+                let (cache, names) = (self.cache.clone(), packs.names().collect::<Vec<_>>());
                 blocking(move || names.iter().try_for_each(|name| cache.remove(&name.0))).await?;
                 self.fold_once(key, packs).await
             }
@@ -199,15 +232,15 @@ impl Folds {
     }
 
     async fn fold_once(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
-        let mut opened = Vec::with_capacity(packs.0.len());
-        for &name in &packs.0 {
+        let mut opened = Vec::new();
+        for name in packs.names() {
             opened.push(self.open(name).await?);
         }
-        let cache = self.cache.clone();
+        let (cache, joined) = (self.cache.clone(), packs.joined.len());
         blocking(move || {
             let report = match &opened[..] {
                 [Opened::Fetched(pack)] => pack.clone(),
-                packs => pack::encode(&join(packs)?, packs.len() as u32)?,
+                packs => pack::encode(&join(packs, joined)?, packs.len() as u32)?,
             };
             cache.insert(key, &report)?;
             Ok(Arc::new(report.header().clone()))
@@ -359,8 +392,8 @@ impl Opened {
     }
 }
 
-/// Joins packs file by file, in parallel. Linear in the evidence.
-fn join(packs: &[Opened]) -> Result<Vec<(Box<str>, FileCoverage)>> {
+/// Joins packs file by file, in parallel; those behind the first `joined` only add lines. Linear in the evidence.
+fn join(packs: &[Opened], joined: usize) -> Result<Vec<(Box<str>, FileCoverage)>> {
     let mut by_path: Vec<(&str, usize, usize)> = packs
         .iter()
         .enumerate()
@@ -378,14 +411,24 @@ fn join(packs: &[Opened]) -> Result<Vec<(Box<str>, FileCoverage)>> {
         .par_iter()
         .map(|sources| {
             let path = sources[0].0;
-            let mut files = sources.iter().map(|&(_, p, f)| packs[p].file(f));
-            let first = files.next().expect("a group has a member")?;
-            let joined = files.try_fold(first, |joined, file| {
-                Ok::<_, Error>(join_file(path, joined, file?))
-            })?;
-            Ok((path.into(), joined))
+            let join = |sources: &[(&str, usize, usize)]| -> Result<Option<FileCoverage>> {
+                let files = sources.iter().map(|&(_, p, f)| packs[p].file(f));
+                files.reduce(|a, b| Ok(join_file(path, a?, b?))).transpose()
+            };
+            let (first, beside) = sources.split_at(sources.partition_point(|s| s.1 < joined));
+            let file = match (join(first)?, join(beside)?) {
+                (Some(first), Some(beside)) => with_lines_of(&first, &beside),
+                (first, beside) => first.or(beside).unwrap_or_default(),
+            };
+            Ok((path.into(), file))
         })
         .collect()
+}
+
+/// The file with the lines of the other that it lacks.
+fn with_lines_of(file: &FileCoverage, other: &FileCoverage) -> FileCoverage {
+    let lacks = |line: u32| file.lines.binary_search(&line).is_err();
+    file.join(&other.filter(lacks))
 }
 
 /// Joins what two uploads say of a file.
@@ -478,6 +521,35 @@ mod tests {
         let (_dir, folds) = folds();
         let (packs, _) = store_two(&folds).await;
         assert_eq!(starts(&folds, &packs).await, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_not_joined_only_adds_lines() {
+        let (_dir, folds) = folds();
+        let mut uploads = Vec::new();
+        for (joined, lines) in [(true, [1, 2]), (false, [2, 3])] {
+            let mut file = FileBuilder::new();
+            for line in lines {
+                file.hits(line, u64::from(!joined));
+            }
+            let pack = pack::encode(&[("a.c", file.finish())], 1).expect("evidence encodes");
+            uploads.push(UploadPack {
+                upload_id: crate::id::UploadId(0),
+                pack: pack.name().to_string(),
+                flags: Vec::new(),
+                joined,
+                name: None,
+                source: None,
+            });
+            folds.store(pack).await.expect("stored");
+        }
+        let packs = PackSet::of_uploads(&uploads).expect("names are names");
+        let file = folds.file(&packs, "a.c").await.expect("folds");
+        let file = file.expect("the report has the file");
+        let rows: Vec<_> = file.rows().map(|(line, row)| (line, row.hits)).collect();
+        assert_eq!(rows, [(1, Some(0)), (2, Some(0)), (3, Some(1))]);
+        let all: PackSet = packs.names().collect();
+        assert_ne!(all.key(), packs.key());
     }
 
     #[tokio::test]

@@ -89,6 +89,8 @@ ids! {
     UploadId,
     /// Names an error of an upload.
     UploadErrorId,
+    /// Names an error of a commit.
+    CommitErrorId,
     /// Names a flag of one repository.
     FlagId,
     /// Names a job of the queue.

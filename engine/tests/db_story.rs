@@ -8,13 +8,17 @@ use engine::db::branches::{self, BranchOrder};
 use engine::db::commits::{self, CommitInfo, CommitResult, CommitState, NewCommit};
 use engine::db::diffs::{self, DiffSource, StoredDiff};
 use engine::db::journal::{self, Step, Verdict};
+use engine::db::measures::{self, Bin, Measure, MeasureKind, Series};
 use engine::db::owners;
 use engine::db::pulls::{self, PullFacts, PullState};
 use engine::db::repos::{self, NewRepo, RepoFilter};
 use engine::db::tokens::{self, NewApiToken, UploadToken};
-use engine::db::uploads::{self, Envelope, NewUpload, UploadKind, UploadState, UploadType};
-use engine::db::{Conn, Db, Page, flags, settings};
+use engine::db::uploads::{
+    self, CarriedUpload, Envelope, NewUpload, UploadKind, UploadState, UploadType,
+};
+use engine::db::{Conn, Db, Page, flags, settings, yamls};
 use engine::id::{CommitId, FlagId, JournalId, OwnerId, RepoId, TokenId, UploadId};
+use engine::model::Totals;
 use engine::secret::hash_token;
 use engine::{Error, Result, testing};
 
@@ -103,6 +107,9 @@ async fn tell(conn: &mut Conn) -> Result<()> {
     a_providers_diff_outranks_a_clients(conn, repo).await?;
     a_stand_in_is_older_and_merged(conn, repo).await?;
     uploads_merge_once(conn, repo, commit).await?;
+    uploads_are_carried_once(conn, repo, commit).await?;
+    yamls_belong_to_owners_repositories_and_commits(conn, repo, commit).await?;
+    measures_become_bins(conn, repo, commit).await?;
     journal_and_settings(conn, repo).await
 }
 
@@ -153,15 +160,7 @@ async fn owners_and_repos(conn: &mut Conn) -> Result<RepoId> {
     );
     assert_eq!(widgets.default_branch, "main");
     repos::activate_repo(conn, widgets.id, START_US + 1).await?;
-    repos::set_repo_info(
-        conn,
-        widgets.id,
-        Some("trunk"),
-        None,
-        Some("{}"),
-        START_US + 2,
-    )
-    .await?;
+    repos::set_repo_info(conn, widgets.id, Some("trunk"), None, START_US + 2).await?;
     let widgets = repos::get_repo(conn, widgets.id).await?;
     assert_eq!(
         (widgets.active, widgets.default_branch.as_str()),
@@ -386,7 +385,7 @@ async fn commits_and_branches(conn: &mut Conn, repo: RepoId) -> Result<CommitId>
         (Some("two"), Some(CommitState::Complete), true)
     );
     let branch = c.branch.as_deref();
-    repos::set_repo_info(conn, repo, branch, None, None, START_US).await?;
+    repos::set_repo_info(conn, repo, branch, None, START_US).await?;
     let settled = commits::list_default_totals(conn, &[repo], c.timestamp_us).await?;
     assert_eq!(settled.get(&repo), c.totals.as_ref());
     let earlier = commits::list_default_totals(conn, &[repo], c.timestamp_us - 1).await?;
@@ -566,9 +565,9 @@ async fn uploads_merge_once(conn: &mut Conn, repo: RepoId, commit: CommitId) -> 
 
     assert!(uploads::mark_uploaded(conn, unit.id, 10, "hash", START_US).await?);
     assert!(!uploads::mark_uploaded(conn, unit.id, 11, "other", START_US).await?);
-    assert!(uploads::mark_merged(conn, plain.id, "pack-p", None, START_US).await?);
-    assert!(uploads::mark_merged(conn, unit.id, "pack-u", Some("{}"), START_US).await?);
-    assert!(!uploads::mark_merged(conn, unit.id, "pack-x", None, START_US).await?);
+    assert!(uploads::mark_merged(conn, plain.id, "pack-p", None, true, START_US).await?);
+    assert!(uploads::mark_merged(conn, unit.id, "pack-u", Some("{}"), false, START_US).await?);
+    assert!(!uploads::mark_merged(conn, unit.id, "pack-x", None, true, START_US).await?);
     assert!(uploads::mark_error(conn, broken.id, "report_empty", "{}", START_US).await?);
     assert!(!uploads::mark_error(conn, unit.id, "report_empty", "{}", START_US).await?);
     uploads::insert_upload_error(conn, broken.id, "warning", "{}", START_US).await?;
@@ -621,6 +620,161 @@ async fn uploads_merge_once(conn: &mut Conn, repo: RepoId, commit: CommitId) -> 
             .unwrap_err()
             .is_not_found()
     );
+    Ok(())
+}
+
+async fn uploads_are_carried_once(conn: &mut Conn, repo: RepoId, parent: CommitId) -> Result<()> {
+    let new = NewCommit {
+        id: CommitId::generate(START_US),
+        repo_id: repo,
+        sha: "child".into(),
+        parent_sha: Some(commits::get_commit(conn, parent).await?.sha),
+        branch: None,
+        pull_id: None,
+        message: None,
+        author_id: None,
+        timestamp_us: START_US,
+        state: None,
+    };
+    let child = commits::upsert_commit(conn, &new, START_US).await?.id;
+    let parent_sha = new.parent_sha.unwrap();
+    let children = commits::list_children(conn, repo, &parent_sha, 9).await?;
+    assert!(children.contains(&child));
+    let source = uploads::list_packs(conn, parent).await?.pop().unwrap();
+    assert_eq!((source.joined, source.source), (false, None));
+    let carried = CarriedUpload {
+        source: source.upload_id,
+        from_sha: parent_sha.clone(),
+        name: "CF[1] - unit".into(),
+        pack: "pack-c".into(),
+        totals: "{}".into(),
+        joined: true,
+    };
+    uploads::insert_carried(conn, child, &carried, START_US).await?;
+    uploads::insert_carried(conn, child, &carried, START_US).await?;
+    let packs = uploads::list_packs(conn, child).await?;
+    assert_eq!(packs.len(), 1);
+    assert_eq!(packs[0].flags, ["linux", "unit"]);
+    assert_eq!(packs[0].source, Some(source.upload_id));
+    let row = uploads::get_upload(conn, packs[0].upload_id).await?;
+    assert_eq!(
+        (row.order_number, row.carried_from),
+        (Some(0), Some(parent_sha))
+    );
+    let original = uploads::find_upload_by_path(conn, &row.storage_path).await?;
+    assert_eq!(original.unwrap().id, source.upload_id);
+    uploads::delete_carried(conn, source.upload_id).await?;
+    uploads::get_upload(conn, source.upload_id).await?;
+    uploads::delete_carried(conn, row.id).await?;
+    assert!(uploads::list_packs(conn, child).await?.is_empty());
+
+    assert!(flags::set_flag_deleted(conn, repo, "linux", true).await?);
+    assert!(!flags::set_flag_deleted(conn, repo, "unheard", true).await?);
+    assert!(
+        flags::list_deleted_flags(conn, repo)
+            .await?
+            .contains("linux")
+    );
+    let (shown, count) = flags::page_flags(conn, repo, Page::first(9)).await?;
+    assert_eq!((shown[0].name.as_str(), count), ("unit", 1));
+    assert!(flags::set_flag_deleted(conn, repo, "linux", false).await?);
+    Ok(())
+}
+
+async fn yamls_belong_to_owners_repositories_and_commits(
+    conn: &mut Conn,
+    repo: RepoId,
+    commit: CommitId,
+) -> Result<()> {
+    let owner = repos::get_repo(conn, repo).await?.owner_id;
+    assert_eq!(yamls::find_owner_yaml(conn, owner).await?, None);
+    let hash = yamls::insert_yaml(conn, "comment: false", START_US).await?;
+    assert_eq!(yamls::insert_yaml(conn, "comment: false", 5).await?, hash);
+    assert_eq!(yamls::get_yaml(conn, &hash).await?, "comment: false");
+    assert!(
+        yamls::get_yaml(conn, "none")
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    yamls::set_owner_yaml(conn, owner, Some(&hash)).await?;
+    yamls::set_repo_yaml(conn, repo, Some(&hash), Some("sha"), START_US).await?;
+    yamls::set_commit_yaml(conn, commit, Some(&hash)).await?;
+    let text = yamls::find_owner_yaml(conn, owner).await?;
+    assert_eq!(text.as_deref(), Some("comment: false"));
+    let hashes = yamls::get_commit_yamls(conn, commit).await?;
+    let same = Some(hash);
+    assert_eq!(
+        (&hashes.owner_hash, &hashes.repo_hash, &hashes.commit_hash),
+        (&same, &same, &same)
+    );
+    let of_repo = yamls::get_repo_yamls(conn, repo).await?;
+    assert_eq!(
+        (of_repo.repo_sha.as_deref(), of_repo.commit_hash),
+        (Some("sha"), None)
+    );
+    for params in ["{}", "{\"line\":1}"] {
+        yamls::upsert_commit_error(conn, commit, "invalid_yaml", params, START_US).await?;
+    }
+    let errors = yamls::list_commit_errors(conn, commit).await?;
+    assert_eq!(
+        (errors.len(), errors[0].params.as_str()),
+        (1, "{\"line\":1}")
+    );
+    yamls::delete_commit_error(conn, commit, "invalid_yaml").await?;
+    assert!(yamls::list_commit_errors(conn, commit).await?.is_empty());
+    Ok(())
+}
+
+async fn measures_become_bins(conn: &mut Conn, repo: RepoId, commit: CommitId) -> Result<()> {
+    let measure = |kind, name: &str, hits, lines| Measure {
+        kind,
+        name: name.into(),
+        totals: Totals {
+            hits,
+            lines,
+            ..Totals::default()
+        },
+    };
+    let counted = [
+        measure(MeasureKind::Report, "", 3, 4),
+        measure(MeasureKind::Flag, "unit", 1, 4),
+    ];
+    measures::set_measures(conn, commit, &[measure(MeasureKind::Flag, "gone", 1, 1)]).await?;
+    measures::set_measures(conn, commit, &counted).await?;
+    let flags = measures::list_measures(conn, commit, MeasureKind::Flag).await?;
+    assert_eq!((flags.len(), flags["unit"].lines), (1, 4));
+    let commit = commits::get_commit(conn, commit).await?;
+    let bin_us = 1_000_000;
+    let at = commit.timestamp_us / bin_us;
+    let mut series = Series {
+        repo,
+        kind: MeasureKind::Report,
+        name: String::new(),
+        branch: commit.branch.clone(),
+        origin_us: 0,
+        bin_us,
+        first_bin: at,
+        last_bin: at,
+    };
+    let bin = Bin {
+        bin: at,
+        low: 75.0,
+        high: 75.0,
+        mean: 75.0,
+    };
+    let page = Page::first(9);
+    assert_eq!(
+        measures::list_bins(conn, &series, page).await?,
+        (vec![bin], 1)
+    );
+    assert_eq!(measures::find_bin_before(conn, &series).await?, None);
+    series.first_bin = at + 1;
+    series.last_bin = i64::MAX;
+    assert_eq!(measures::list_bins(conn, &series, page).await?, (vec![], 0));
+    assert_eq!(measures::find_bin_before(conn, &series).await?, Some(at));
+    series.branch = Some("unheard".into());
+    assert_eq!(measures::find_bin_before(conn, &series).await?, None);
     Ok(())
 }
 

@@ -4,17 +4,19 @@
 //! transaction with its own end, is the only thing that counts.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use engine::blob::Blobs;
 use engine::clock::Clock;
-use engine::db::commits::{Commit, CommitResult, CommitState, get_commit, set_commit_result};
+use engine::db::commits::{
+    Commit, CommitResult, CommitState, get_commit, list_children, set_commit_result,
+};
 use engine::db::journal::{Step, Verdict, insert_step};
-use engine::db::repos::get_repo;
+use engine::db::measures::set_measures;
 use engine::db::uploads::{
-    self, Envelope, Upload, UploadKind, UploadState, list_packs, list_upload_flags, mark_error,
-    mark_merged, mark_processed,
+    self, Envelope, Upload, UploadKind, UploadPack, UploadState, list_packs, list_upload_flags,
+    mark_error, mark_merged, mark_processed,
 };
 use engine::db::{Conn, Db};
 use engine::fold::{Folds, PackSet};
@@ -24,15 +26,18 @@ use engine::pack::{self, Pack};
 use engine::queue::{self, Job, NewJob, Retried};
 use engine::{Error, Result};
 use futures_util::FutureExt as _;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::carry;
 use crate::envelope::Kind;
 use crate::error::UploadError;
+use crate::measure::measure;
 use crate::process::{Outcome, process};
-use crate::settings::Settings;
+use crate::yamls::{Effective, Yamls};
 
 /// Reads an upload whose bytes are durable.
 pub const PROCESS: &str = "process";
@@ -48,6 +53,10 @@ const PROBLEMS_SHOWN: usize = 50;
 const READING_MIB: u32 = 1024;
 /// How much an upload may grow when it is unpacked and parsed, by estimate.
 const GROWTH: u32 = 16;
+/// Commits whose parent is a commit, and that may carry what it has, at most.
+const CHILDREN_MAX: i64 = 100;
+/// So far a change of a commit's report is handed on to those that carry what it has.
+const CARRY_HOPS: u32 = 10;
 /// A worker that cannot reach the database tries again after so long.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -61,6 +70,9 @@ struct UploadJob {
 #[derive(Serialize, Deserialize)]
 struct CommitJob {
     commit: CommitId,
+    /// How many commits away the change is that made this necessary.
+    #[serde(default)]
+    hops: u32,
 }
 
 /// Enqueues the reading of an upload, in the transaction that makes its bytes a fact.
@@ -90,7 +102,17 @@ pub async fn enqueue_expire(
 
 /// Enqueues the counting of a commit's report; several that wait are one.
 pub async fn enqueue_refresh(conn: &mut Conn, commit: CommitId, now_us: i64) -> Result<()> {
-    let job = NewJob::new(REFRESH, &CommitJob { commit }, now_us)?.with_key(commit.to_string());
+    enqueue_refresh_at(conn, commit, 0, now_us).await
+}
+
+async fn enqueue_refresh_at(
+    conn: &mut Conn,
+    commit: CommitId,
+    hops: u32,
+    now_us: i64,
+) -> Result<()> {
+    let payload = CommitJob { commit, hops };
+    let job = NewJob::new(REFRESH, &payload, now_us)?.with_key(commit.to_string());
     queue::enqueue(conn, &job, now_us).await
 }
 
@@ -132,6 +154,7 @@ pub struct Worker {
     db: Db,
     blobs: Arc<dyn Blobs>,
     folds: Folds,
+    yamls: Yamls,
     clock: Clock,
     name: String,
     concurrency: usize,
@@ -145,6 +168,7 @@ impl Worker {
         db: Db,
         blobs: Arc<dyn Blobs>,
         folds: Folds,
+        yamls: Yamls,
         clock: Clock,
         name: String,
         concurrency: usize,
@@ -154,6 +178,7 @@ impl Worker {
             db,
             blobs,
             folds,
+            yamls,
             clock,
             name,
             concurrency,
@@ -264,7 +289,7 @@ impl Worker {
             return self.end(job).await;
         }
         let commit = get_commit(&mut conn, upload.commit_id).await?;
-        let repo = get_repo(&mut conn, upload.repo_id).await?;
+        let effective = self.yamls.of_commit(&mut conn, commit.id).await?;
         let flags = list_upload_flags(&mut conn, upload.id).await?;
         drop(conn);
         if upload.kind != UploadKind::Coverage {
@@ -273,15 +298,14 @@ impl Worker {
         let _memory = self.reading.acquire_many(estimate_mib(&upload)).await;
         let begun_us = self.clock.now_us();
         let file = self.blobs.open(&upload.storage_path).await?;
-        let settings = Settings::parse(repo.yaml.as_deref().unwrap_or("{}"));
         let kind = match upload.envelope {
             Envelope::V1 => Kind::V1,
             Envelope::Legacy => Kind::Legacy,
         };
-        let clock = self.clock.clone();
+        let (clock, joined) = (self.clock.clone(), effective.settings.joins(&flags));
         let read = tokio::task::spawn_blocking(move || -> Result<Read> {
             let body = Mapped::sealed(file)?;
-            let outcome = process(&body, kind, &settings, &flags, clock.now_us());
+            let outcome = process(&body, kind, &effective.settings, &flags, clock.now_us());
             let parsed_us = clock.now_us();
             let pack = match outcome.error {
                 Some(_) => None,
@@ -290,6 +314,7 @@ impl Worker {
             Ok(Read {
                 outcome,
                 pack,
+                joined,
                 parsed_us,
                 packed_us: clock.now_us(),
             })
@@ -328,6 +353,7 @@ impl Worker {
                     upload.id,
                     &pack.name().to_string(),
                     Some(&totals),
+                    read.joined,
                     now_us,
                 )
                 .await?
@@ -508,25 +534,27 @@ impl Worker {
     }
 
     async fn refresh(&self, job: &Job) -> Result<()> {
-        let CommitJob { commit } = job.payload()?;
+        let CommitJob { commit, hops } = job.payload()?;
         let mut conn = self.db.read().await?;
         let commit = get_commit(&mut conn, commit).await?;
-        let uploads = list_packs(&mut conn, commit.id).await?;
+        let effective = self.yamls.of_commit(&mut conn, commit.id).await?;
+        let uploads = self.carry(&mut conn, &commit, &effective).await?;
         let failed = uploads::count_by_state(&mut conn, commit.id)
             .await?
             .contains_key(&UploadState::Error);
         drop(conn);
         let begun_us = self.clock.now_us();
-        let packs: PackSet = uploads
-            .iter()
-            .map(|upload| upload.pack.parse())
-            .collect::<Result<_>>()?;
+        let packs = PackSet::of_uploads(&uploads)?;
         let mut totals = self.folds.report(&packs).await?.totals();
         totals.sessions = uploads.len() as u64;
         let (fold, state) = match totals.files {
             0 if failed => (None, CommitState::Error),
             0 => return self.end(job).await,
-            _ => (Some(packs.key_hex()), CommitState::Complete),
+            _ => (Some(packs.key_hex()), counted_state(&commit)),
+        };
+        let measures = match fold {
+            Some(_) => measure(&self.folds, &uploads, &effective.components, totals).await?,
+            None => Vec::new(),
         };
         let totals = serde_json::to_string(&totals).map_err(|e| Error::invalid("totals", e))?;
         let result = CommitResult {
@@ -541,8 +569,11 @@ impl Worker {
                 if !set_commit_result(conn, commit.id, commit.fold.as_deref(), &result, now_us)
                     .await?
                 {
-                    enqueue_refresh(conn, commit.id, now_us).await?;
-                } else if result.fold.is_some() && result.fold != commit.fold {
+                    enqueue_refresh_at(conn, commit.id, hops, now_us).await?;
+                    return queue::finish(conn, &job).await;
+                }
+                set_measures(conn, commit.id, &measures).await?;
+                if result.fold.is_some() && result.fold != commit.fold {
                     let message = format!("the report of {count} uploads");
                     let at = (begun_us, now_us);
                     note(
@@ -557,11 +588,51 @@ impl Worker {
                         at,
                     )
                     .await?;
+                    note_gate(conn, &commit, &effective, count, now_us).await?;
+                    if effective.carries_anything() && hops < CARRY_HOPS {
+                        refresh_children(conn, &commit, hops + 1, now_us).await?;
+                    }
                 }
                 queue::finish(conn, &job).await
             })
         });
         refreshed.await
+    }
+
+    /// Brings what the commit carries forward up to date; gives all its uploads.
+    async fn carry(
+        &self,
+        conn: &mut Conn,
+        commit: &Commit,
+        effective: &Effective,
+    ) -> Result<Vec<UploadPack>> {
+        let uploads = list_packs(conn, commit.id).await?;
+        let begun_us = self.clock.now_us();
+        let change = carry::plan(conn, &self.folds, &effective.settings, commit, &uploads).await?;
+        if change.is_empty() {
+            return Ok(uploads);
+        }
+        let (carrying, clock) = (commit.clone(), self.clock.clone());
+        let carried = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                let message = change.apply(conn, &carrying, now_us).await?;
+                note(
+                    conn,
+                    &carrying,
+                    None,
+                    "carried",
+                    Verdict::Ok,
+                    None,
+                    message,
+                    None,
+                    (begun_us, now_us),
+                )
+                .await
+            })
+        });
+        carried.await?;
+        list_packs(conn, commit.id).await
     }
 
     async fn end(&self, job: &Job) -> Result<()> {
@@ -570,6 +641,61 @@ impl Worker {
             .write(move |conn| Box::pin(async move { queue::finish(conn, &job).await }))
             .await
     }
+}
+
+/// How far a commit is whose report holds something. Source: Codecov's rule for `[ci skip]` and its like.
+fn counted_state(commit: &Commit) -> CommitState {
+    static SKIP: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\[(ci|skip| |-){3,}\]").expect("the pattern is constant"));
+    match commit
+        .message
+        .as_deref()
+        .is_some_and(|message| SKIP.is_match(message))
+    {
+        true => CommitState::Skipped,
+        false => CommitState::Complete,
+    }
+}
+
+/// Notes what the settings wait for before anybody is notified, if they wait for anything.
+async fn note_gate(
+    conn: &mut Conn,
+    commit: &Commit,
+    effective: &Effective,
+    uploads: usize,
+    now_us: i64,
+) -> Result<()> {
+    let builds = effective.after_n_builds();
+    let (code, message) = if builds > uploads as u64 {
+        let message = format!("{uploads} of {builds} uploads are there; nobody is notified before");
+        ("not_enough_builds", message)
+    } else if effective.manual_trigger() {
+        let message = "nobody is notified until a client sends upload-complete".to_owned();
+        ("manual_trigger", message)
+    } else {
+        return Ok(());
+    };
+    let at = (now_us, now_us);
+    note(
+        conn,
+        commit,
+        None,
+        "gate",
+        Verdict::Waiting,
+        Some(code),
+        message,
+        None,
+        at,
+    )
+    .await
+}
+
+/// Has those commits counted anew that may carry what this one has.
+async fn refresh_children(conn: &mut Conn, commit: &Commit, hops: u32, now_us: i64) -> Result<()> {
+    for child in list_children(conn, commit.repo_id, &commit.sha, CHILDREN_MAX).await? {
+        enqueue_refresh_at(conn, child, hops, now_us).await?;
+    }
+    Ok(())
 }
 
 /// Notes that a job has failed for good: its upload's bytes are kept, and an operator can revive it.
@@ -614,6 +740,7 @@ fn estimate_mib(upload: &Upload) -> u32 {
 struct Read {
     outcome: Outcome,
     pack: Option<Pack>,
+    joined: bool,
     parsed_us: i64,
     packed_us: i64,
 }

@@ -233,6 +233,15 @@ impl Settings {
             .unwrap_or(false)
     }
 
+    /// Whether any flag is carried forward.
+    pub fn carries_anything(&self) -> bool {
+        let carries = |rules: &FlagRules| rules.carryforward == Some(true);
+        let managed = self.flag_management.as_ref().is_some_and(|management| {
+            carries(&management.default_rules) || management.individual.values().any(carries)
+        });
+        managed || self.flags.values().any(carries)
+    }
+
     /// The paths that are carried forward with the flag, as patterns with their signs.
     pub fn carried_paths(&self, flag: &str) -> FlagPaths<String> {
         let Some(rules) = self.stated_rules(flag) else {

@@ -238,15 +238,15 @@ pub struct UploadBody {
     pub build_url: Option<String>,
     /// `started`, `uploaded`, `processed`, `merged`, `error` or `complete`.
     pub state: String,
-    /// The state as a number.
-    pub state_id: u8,
-    /// The state's name in capitals.
-    pub state_name: &'static str,
+    /// The state as a number; null for a carried upload.
+    pub state_id: Option<u8>,
+    /// The state's name in capitals; null for a carried upload.
+    pub state_name: Option<&'static str>,
     /// Environment values that the uploader sent.
     pub env: Option<Value>,
     /// `uploaded` or `carriedforward`.
     pub upload_type: String,
-    /// Always empty.
+    /// Of a carried upload `carriedforward_from`, the commit that it was carried from.
     pub upload_extras: Value,
     /// Totals of what it holds; null until it was read.
     pub totals: Option<UploadTotals>,
@@ -271,10 +271,11 @@ impl UploadBody {
     fn new(detail: UploadDetail) -> Result<UploadBody> {
         let upload = detail.upload;
         let (state_id, state_name) = match upload.state {
-            UploadState::Started | UploadState::Uploaded => (1, "UPLOADED"),
-            UploadState::Processed | UploadState::Complete => (2, "PROCESSED"),
-            UploadState::Error => (3, "ERROR"),
-            UploadState::Merged => (6, "MERGED"),
+            UploadState::Started | UploadState::Uploaded => (Some(1), Some("UPLOADED")),
+            UploadState::Processed => (Some(2), Some("PROCESSED")),
+            UploadState::Error => (Some(3), Some("ERROR")),
+            UploadState::Merged => (Some(6), Some("MERGED")),
+            UploadState::Complete => (None, None),
         };
         let errors = detail.errors.into_iter().map(|error| {
             let error_params = stored_json(&error.params)?;
@@ -300,7 +301,10 @@ impl UploadBody {
             state_id,
             state_name,
             upload_type: upload.upload_type.to_string(),
-            upload_extras: json!({}),
+            upload_extras: match upload.carried_from {
+                Some(sha) => json!({ "carriedforward_from": sha }),
+                None => json!({}),
+            },
             kind: upload.kind.to_string(),
             external_id: upload.external_id,
         })

@@ -14,8 +14,10 @@ pub enum Source {
     Site,
     /// The owner's settings.
     Owner,
-    /// The file in the repository.
+    /// The file in the repository, as its last commit on the default branch has it.
     Repository,
+    /// The file in the repository, as the commit has it.
+    Commit,
 }
 
 impl Source {
@@ -26,6 +28,7 @@ impl Source {
             Source::Site => "site",
             Source::Owner => "owner",
             Source::Repository => "repository",
+            Source::Commit => "commit",
         }
     }
 }
@@ -33,21 +36,46 @@ impl Source {
 /// Where each value of an effective file comes from, by its keys joined with dots.
 pub type Origin = BTreeMap<String, Source>;
 
+/// What holds where nobody says anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Defaults {
+    /// Statuses of project and patch, and the long comment.
+    ProjectAndPatch,
+    /// A status of the patch only, and the short comment.
+    Patch,
+}
+
+impl Defaults {
+    /// The last moment of owners with the older defaults: 2024-04-30, in microseconds since 1970.
+    const OLDER_UNTIL_US: i64 = 1_714_435_200_000_000;
+
+    /// The defaults of an owner that became known at `created_us`.
+    pub fn of_owner(created_us: i64) -> Defaults {
+        match created_us > Defaults::OLDER_UNTIL_US {
+            true => Defaults::Patch,
+            false => Defaults::ProjectAndPatch,
+        }
+    }
+}
+
 /// What holds when all of them speak, and where each value comes from. Keys of a mapping are merged;
 /// any other value takes the place of what was there. The defaults lie under all of them.
-pub fn effective(layers: &[(Source, &Map<String, Value>)]) -> (Map<String, Value>, Origin) {
+pub fn effective(
+    defaults: Defaults,
+    layers: &[(Source, &Map<String, Value>)],
+) -> (Map<String, Value>, Origin) {
     let mut merged = Map::new();
     let mut origin = Origin::new();
-    overlay(&mut merged, &mut origin, &defaults(), Source::Default, "");
+    let lowest = defaults_as_map(defaults);
+    overlay(&mut merged, &mut origin, &lowest, Source::Default, "");
     for (source, layer) in layers {
         overlay(&mut merged, &mut origin, layer, *source, "");
     }
     (merged, origin)
 }
 
-/// The defaults of an installation of one's own.
-fn defaults() -> Map<String, Value> {
-    let defaults = json!({
+fn defaults_as_map(which: Defaults) -> Map<String, Value> {
+    let mut defaults = json!({
         "codecov": {"require_ci_to_pass": true, "notify": {"wait_for_ci": true}},
         "coverage": {
             "precision": 2,
@@ -67,6 +95,11 @@ fn defaults() -> Map<String, Value> {
         },
         "slack_app": true,
     });
+    if which == Defaults::Patch {
+        defaults["coverage"]["status"]["project"] = json!(false);
+        defaults["comment"]["layout"] = json!("condensed_header, flags, tree, component");
+        defaults["comment"]["hide_project_coverage"] = json!(true);
+    }
     match defaults {
         Value::Object(map) => map,
         _ => Map::new(),
@@ -130,6 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn owners_since_may_2024_start_with_a_status_of_the_patch_only() {
+        let project = |created_us| {
+            let (merged, _) = effective(Defaults::of_owner(created_us), &[]);
+            merged["coverage"]["status"]["project"].clone()
+        };
+        assert_eq!(project(1_714_435_200_000_000), true);
+        assert_eq!(project(1_714_435_200_000_001), false);
+    }
+
+    #[test]
     fn the_nearer_file_goes_before_key_by_key() {
         let owner = map(
             json!({"coverage": {"round": "up", "status": {"project": {"default": {"target": 80.0}}}}, "ignore": ["^a.*"]}),
@@ -137,7 +180,10 @@ mod tests {
         let repo = map(
             json!({"coverage": {"precision": 1, "status": {"project": false}}, "ignore": ["^b.*"], "comment": false}),
         );
-        let (merged, origin) = effective(&[(Source::Owner, &owner), (Source::Repository, &repo)]);
+        let (merged, origin) = effective(
+            Defaults::ProjectAndPatch,
+            &[(Source::Owner, &owner), (Source::Repository, &repo)],
+        );
         assert_eq!(merged["coverage"]["round"], "up");
         assert_eq!(merged["coverage"]["precision"], 1);
         assert_eq!(merged["coverage"]["status"]["project"], false);
@@ -157,7 +203,7 @@ mod tests {
     #[test]
     fn a_mapping_takes_the_place_of_a_plain_value() {
         let over = map(json!({"coverage": {"status": {"project": {"default": {}}}}}));
-        let (merged, origin) = effective(&[(Source::Repository, &over)]);
+        let (merged, origin) = effective(Defaults::ProjectAndPatch, &[(Source::Repository, &over)]);
         assert_eq!(
             merged["coverage"]["status"]["project"],
             json!({"default": {}})

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub use check::{Errors, Issue};
 pub use coerce::{fix, pattern};
-pub use merge::{Origin, Source, effective};
+pub use merge::{Defaults, Origin, Source, effective};
 pub use schema::json_schema;
 
 /// The most bytes that a codecov.yml may have.

@@ -287,6 +287,22 @@ pub async fn list_parents(
         .fetch_all(c))?)
 }
 
+/// The commits whose first parent is this one, oldest first, at most `limit`.
+pub async fn list_children(
+    conn: &mut Conn,
+    repo: RepoId,
+    sha: &str,
+    limit: i64,
+) -> Result<Vec<CommitId>> {
+    const SQL: &str =
+        "select id from commits where repo_id = $1 and parent_sha = $2 order by id limit $3";
+    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(repo)
+        .bind(sha)
+        .bind(limit)
+        .fetch_all(c))?)
+}
+
 /// Notes that a client has created the commit's report. Idempotent.
 pub async fn set_commit_report_created(conn: &mut Conn, id: CommitId, now_us: i64) -> Result<()> {
     const SQL: &str = "update commits set report_created = true, updated_us = $2 where id = $1 and not report_created";

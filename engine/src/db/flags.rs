@@ -1,8 +1,10 @@
 //! Flags: the labels that uploaders give.
 
+use std::collections::HashSet;
+
 use sqlx::FromRow;
 
-use super::Conn;
+use super::{Conn, Page};
 use crate::error::Result;
 use crate::id::{FlagId, RepoId, UploadId};
 
@@ -34,6 +36,40 @@ pub async fn upsert_flag(conn: &mut Conn, id: FlagId, repo: RepoId, name: &str) 
 pub async fn list_flags(conn: &mut Conn, repo: RepoId) -> Result<Vec<Flag>> {
     const SQL: &str = "select id, repo_id, name, deleted from flag where repo_id = $1 and not deleted order by name";
     Ok(on!(conn, |c| sqlx::query_as(SQL).bind(repo).fetch_all(c))?)
+}
+
+/// One page of a repository's flags that are not deleted, by name, and how many there are in all.
+pub async fn page_flags(conn: &mut Conn, repo: RepoId, page: Page) -> Result<(Vec<Flag>, i64)> {
+    const COUNT: &str =
+        "select cast(count(*) as bigint) from flag where repo_id = $1 and not deleted";
+    const ROWS: &str =
+        "select id, repo_id, name, deleted from flag where repo_id = $1 and not deleted
+        order by name limit $2 offset $3";
+    let total = on!(conn, |c| sqlx::query_scalar(COUNT).bind(repo).fetch_one(c))?;
+    let rows = on!(conn, |c| sqlx::query_as(ROWS)
+        .bind(repo)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(c))?;
+    Ok((rows, total))
+}
+
+/// The names of a repository's flags that are deleted.
+pub async fn list_deleted_flags(conn: &mut Conn, repo: RepoId) -> Result<HashSet<String>> {
+    const SQL: &str = "select name from flag where repo_id = $1 and deleted";
+    let names: Vec<String> = on!(conn, |c| sqlx::query_scalar(SQL).bind(repo).fetch_all(c))?;
+    Ok(names.into_iter().collect())
+}
+
+/// Hides a flag, or shows it again; returns whether there is one of that name. Idempotent.
+pub async fn set_flag_deleted(
+    conn: &mut Conn,
+    repo: RepoId,
+    name: &str,
+    deleted: bool,
+) -> Result<bool> {
+    const SQL: &str = "update flag set deleted = $3 where repo_id = $1 and name = $2";
+    Ok(exec!(conn, sqlx::query(SQL).bind(repo).bind(name).bind(deleted))? == 1)
 }
 
 /// Gives the upload a flag. Idempotent.

@@ -92,6 +92,7 @@ pub(crate) mod dialect;
 pub mod diffs;
 pub mod flags;
 pub mod journal;
+pub mod measures;
 pub mod owners;
 pub mod pulls;
 pub mod repos;
@@ -100,6 +101,7 @@ pub mod tokens;
 pub mod uploads;
 mod wake;
 mod writer;
+pub mod yamls;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

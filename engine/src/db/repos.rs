@@ -12,7 +12,7 @@ pub const FILTER_NAMES: usize = 500;
 
 macro_rules! columns {
     () => {
-        "id, owner_id, name, private, active, activated, default_branch, language, yaml, created_us, updated_us"
+        "id, owner_id, name, private, active, activated, default_branch, language, created_us, updated_us"
     };
 }
 
@@ -35,8 +35,6 @@ pub struct Repo {
     pub default_branch: String,
     /// The main programming language, if the provider told.
     pub language: Option<String>,
-    /// The last read yaml of the repository, as JSON.
-    pub yaml: Option<String>,
     /// When it became known, microseconds.
     pub created_us: i64,
     /// When it last changed, microseconds.
@@ -182,7 +180,7 @@ pub async fn list_repos(
 
 /// Every repository of this name whose owner has this name, on any provider: for clients that do not name the provider.
 pub async fn list_repos_named(conn: &mut Conn, owner: &str, name: &str) -> Result<Vec<Repo>> {
-    const SQL: &str = "select repo.id, owner_id, repo.name, private, active, activated, default_branch, language, yaml,
+    const SQL: &str = "select repo.id, owner_id, repo.name, private, active, activated, default_branch, language,
             repo.created_us, updated_us
         from repo join owner on owner.id = owner_id where name_key = $2 and username_key = $1 order by repo.id";
     let (owner, name) = (owner.to_lowercase(), name.to_lowercase());
@@ -206,18 +204,16 @@ pub async fn set_repo_info(
     id: RepoId,
     default_branch: Option<&str>,
     language: Option<&str>,
-    yaml: Option<&str>,
     now_us: i64,
 ) -> Result<()> {
     const SQL: &str = "update repo set default_branch = coalesce($2, default_branch),
-        language = coalesce($3, language), yaml = coalesce($4, yaml), updated_us = $5 where id = $1";
+        language = coalesce($3, language), updated_us = $4 where id = $1";
     let query = exec!(
         conn,
         sqlx::query(SQL)
             .bind(id)
             .bind(default_branch)
             .bind(language)
-            .bind(yaml)
             .bind(now_us)
     )?;
     match query {

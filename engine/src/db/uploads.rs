@@ -14,8 +14,8 @@ pub const UPLOAD_FLAGS: usize = 500;
 macro_rules! columns {
     () => {
         "id, external_id, repo_id, commit_id, kind, state, upload_type, provider, build_code, build_url, job_code,
-         name, env, order_number, storage_path, envelope, size_bytes, body_hash, pack, totals, uploader,
-         created_us, updated_us"
+         name, env, order_number, storage_path, envelope, size_bytes, body_hash, pack, totals, uploader, joined,
+         carried_from, created_us, updated_us"
     };
 }
 
@@ -114,6 +114,10 @@ pub struct Upload {
     pub totals: Option<String>,
     /// The uploading program and its version.
     pub uploader: Option<String>,
+    /// Whether it joins what others say of a line; otherwise it only adds lines that they lack.
+    pub joined: bool,
+    /// The commit that it was carried from.
+    pub carried_from: Option<String>,
     /// When its row was made, microseconds.
     pub created_us: i64,
     /// When it last changed, microseconds.
@@ -192,6 +196,29 @@ pub struct UploadPack {
     pub pack: String,
     /// Names of the upload's flags, sorted.
     pub flags: Vec<String>,
+    /// Whether it joins what others say of a line; otherwise it only adds lines that they lack.
+    pub joined: bool,
+    /// The uploader's name for it.
+    pub name: Option<String>,
+    /// Of a carried upload, the one that it stands for.
+    pub source: Option<UploadId>,
+}
+
+/// An upload of another commit that stands in for one that this commit lacks.
+#[derive(Clone, Debug)]
+pub struct CarriedUpload {
+    /// The upload of the other commit.
+    pub source: UploadId,
+    /// The hash of the other commit.
+    pub from_sha: String,
+    /// What the upload is called here.
+    pub name: String,
+    /// The name of the pack that counts here.
+    pub pack: String,
+    /// The totals of that pack, as JSON.
+    pub totals: String,
+    /// Whether it joins what others say of a line.
+    pub joined: bool,
 }
 
 /// Inserts an upload with its flags. Errors: `Conflict` if the external id is known, `Invalid` for too many flags.
@@ -250,7 +277,7 @@ pub async fn find_upload_by_path(conn: &mut Conn, storage_path: &str) -> Result<
     const SQL: &str = concat!(
         "select ",
         columns!(),
-        " from upload where storage_path = $1 order by id desc limit 1"
+        " from upload where storage_path = $1 and upload_type = 'uploaded' order by id desc limit 1"
     );
     Ok(on!(conn, |c| sqlx::query_as(SQL)
         .bind(storage_path)
@@ -342,18 +369,69 @@ pub async fn list_external_ids(
 
 /// The packs that a commit's report is the fold of, in the order in which they were merged.
 pub async fn list_packs(conn: &mut Conn, commit: CommitId) -> Result<Vec<UploadPack>> {
-    const SQL: &str = "select id, pack from upload
+    const SQL: &str = "select id, pack, joined, name, source_id from upload
         where commit_id = $1 and kind = 'coverage' and state in ('merged', 'complete') and pack is not null
         order by order_number, id";
-    let packs: Vec<(UploadId, String)> =
-        on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
+    type Row = (UploadId, String, bool, Option<String>, Option<UploadId>);
+    let packs: Vec<Row> = on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
     let mut flags = list_flags_of_commit(conn, commit, UploadId(0), UploadId(i64::MAX)).await?;
-    let packs = packs.into_iter().map(|(upload_id, pack)| UploadPack {
-        upload_id,
-        pack,
-        flags: flags.remove(&upload_id).unwrap_or_default(),
-    });
+    let packs = packs
+        .into_iter()
+        .map(|(upload_id, pack, joined, name, source)| UploadPack {
+            upload_id,
+            pack,
+            flags: flags.remove(&upload_id).unwrap_or_default(),
+            joined,
+            name,
+            source,
+        });
     Ok(packs.collect())
+}
+
+/// Makes an upload of another commit part of this one, as its last; what is known of its build and its flags come with
+/// it. Idempotent: a second call for the same upload changes nothing.
+pub async fn insert_carried(
+    conn: &mut Conn,
+    commit: CommitId,
+    carried: &CarriedUpload,
+    now_us: i64,
+) -> Result<()> {
+    const SQL: &str = "insert into upload (id, external_id, repo_id, commit_id, kind, state, upload_type, provider,
+            build_code, build_url, job_code, name, env, order_number, storage_path, envelope, pack, totals, uploader,
+            joined, carried_from, source_id, created_us, updated_us)
+        select $1, $2, repo_id, $3, kind, 'complete', 'carriedforward', provider, build_code, build_url, job_code, $4, env,
+            (select coalesce(max(beside.order_number) + 1, 0) from upload as beside where beside.commit_id = $3),
+            storage_path, envelope, $5, $6, uploader, $7, $8, id, $9, $9
+        from upload where id = $10
+        on conflict (commit_id, source_id) where source_id is not null do nothing";
+    const FLAGS: &str = "insert into upload_flag (upload_id, flag_id)
+        select upload.id, flag_id from upload join upload_flag on upload_id = source_id where upload.id = $1";
+    let id = UploadId::generate(now_us);
+    let inserted = exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(format!("carried-{id}"))
+            .bind(commit)
+            .bind(carried.name.as_str())
+            .bind(carried.pack.as_str())
+            .bind(carried.totals.as_str())
+            .bind(carried.joined)
+            .bind(carried.from_sha.as_str())
+            .bind(now_us)
+            .bind(carried.source)
+    )?;
+    if inserted == 1 {
+        exec!(conn, sqlx::query(FLAGS).bind(id))?;
+    }
+    Ok(())
+}
+
+/// Takes a carried upload from its commit. An upload that a client sent stays.
+pub async fn delete_carried(conn: &mut Conn, id: UploadId) -> Result<()> {
+    const SQL: &str = "delete from upload where id = $1 and upload_type = 'carriedforward'";
+    exec!(conn, sqlx::query(SQL).bind(id))?;
+    Ok(())
 }
 
 /// Flag names by upload, for a commit's uploads from `first` to `last`.
@@ -412,10 +490,12 @@ pub async fn mark_merged(
     id: UploadId,
     pack: &str,
     totals: Option<&str>,
+    joined: bool,
     now_us: i64,
 ) -> Result<bool> {
     const LOCK: &str = "update commits set updated_us = $2 where id = (select commit_id from upload where id = $1)";
-    const SQL: &str = "update upload set state = 'merged', pack = $2, totals = $3, updated_us = $4,
+    const SQL: &str =
+        "update upload set state = 'merged', pack = $2, totals = $3, updated_us = $4, joined = $5,
             order_number = (select coalesce(max(merged.order_number) + 1, 0) from upload as merged
                 where merged.commit_id = upload.commit_id)
         where id = $1 and state in ('started', 'uploaded', 'error')";
@@ -427,6 +507,7 @@ pub async fn mark_merged(
             .bind(pack)
             .bind(totals)
             .bind(now_us)
+            .bind(joined)
     )? == 1)
 }
 

@@ -8,7 +8,7 @@ use engine::model::FileCoverage;
 use serde_json::{Map, Value, json};
 
 use super::scenario::{Files, Session, Story, texts};
-use super::select::PathPatterns;
+use crate::filter::PathPatterns;
 use crate::settings::Settings;
 
 /// The commit from which is carried where the scenario names none.

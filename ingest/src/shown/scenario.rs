@@ -10,11 +10,12 @@ use engine::stored;
 use serde_json::{Map, Value, json};
 
 use super::carry::{beside_new, carry_forward, give_way, shift};
-use super::select::{PathPatterns, render_diff, rounded};
+use super::select::{render_diff, rounded};
 use super::{
     Counts, render_complexity, render_file, render_line, render_missed, render_parts, render_totals,
 };
 use crate::envelope::{self, Budget, Envelope, Fixes, UploadedFile, clean_network_path};
+use crate::filter::PathPatterns;
 use crate::paths::PathFixer;
 use crate::process::{Outcome, process, process_files};
 use crate::settings::Settings;

@@ -1,46 +1,12 @@
-//! What is asked of a report: some of its paths, the lines of a diff, a rounded percentage.
+//! What is asked of a report: the lines of a diff, a rounded percentage.
 
 use engine::carryforward::Edit;
 use engine::model::Totals;
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::carry::segments_of;
 use super::scenario::Files;
 use super::{Counts, render_totals};
-
-/// Path patterns of a filter: regular expressions from the start, or whole paths; `!` leaves out.
-pub(super) struct PathPatterns {
-    exact: Vec<String>,
-    include: Vec<Regex>,
-    exclude: Vec<Regex>,
-}
-
-impl PathPatterns {
-    /// The patterns of a filter; none accept every path.
-    pub(super) fn new(patterns: &[String]) -> PathPatterns {
-        let (exclude, include): (Vec<&String>, Vec<&String>) = patterns
-            .iter()
-            .partition(|pattern| pattern.starts_with('!') || pattern.starts_with("^!"));
-        let compile = |patterns: Vec<&String>| {
-            let bare = patterns.into_iter().map(|pattern| pattern.replace('!', ""));
-            bare.filter_map(|pattern| crate::settings::anchored(&pattern))
-                .collect()
-        };
-        PathPatterns {
-            exact: patterns.to_vec(),
-            include: compile(include),
-            exclude: compile(exclude),
-        }
-    }
-
-    /// Whether the filter accepts the path.
-    pub(super) fn includes(&self, path: &str) -> bool {
-        let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(path));
-        self.exact.iter().any(|exact| exact == path)
-            || (!matches(&self.exclude) && (self.include.is_empty() || matches(&self.include)))
-    }
-}
 
 /// Counts of the lines that a diff adds.
 pub(super) fn render_diff(diff: &Value, report: &Files) -> Value {

@@ -51,16 +51,17 @@ impl Packs {
             flag.is_none_or(|flag| upload.flags.iter().any(|name| name == flag))
         };
         let counted: Vec<_> = uploads.iter().filter(counts).collect();
+        let all = PackSet::of_uploads(uploads)?;
         Ok(Some(Packs {
-            all: uploads
-                .iter()
-                .map(|upload| upload.pack.parse())
-                .collect::<engine::Result<_>>()?,
             sessions: counted.len() as u64,
-            counted: counted
-                .iter()
-                .map(|upload| upload.pack.parse())
-                .collect::<engine::Result<_>>()?,
+            counted: match flag {
+                None => all.clone(),
+                Some(_) => counted
+                    .iter()
+                    .map(|upload| upload.pack.parse())
+                    .collect::<engine::Result<_>>()?,
+            },
+            all,
             filtered: flag.is_some(),
         }))
     }

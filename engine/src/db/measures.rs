@@ -1,0 +1,187 @@
+//! What was counted of a commit: of its report, of each flag and of each component; and these counts over time.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+
+use super::{Conn, Page};
+use crate::error::Result;
+use crate::id::{CommitId, RepoId};
+use crate::model::Totals;
+
+words! {
+    /// What of a commit was counted.
+    MeasureKind {
+        /// Its report; the name is empty.
+        Report = "report",
+        /// What uploads with a flag say; the name is the flag's.
+        Flag = "flag",
+        /// A component; the name is its id.
+        Component = "component",
+    }
+}
+
+/// One count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// What was counted.
+    pub kind: MeasureKind,
+    /// Which one.
+    pub name: String,
+    /// The counts.
+    pub totals: Totals,
+}
+
+/// Which counts over time, and in which bins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Of which repository.
+    pub repo: RepoId,
+    /// What is counted.
+    pub kind: MeasureKind,
+    /// Which one.
+    pub name: String,
+    /// Only commits of this branch.
+    pub branch: Option<String>,
+    /// Where bin 0 begins, microseconds; no later than 1970, so that no bin number is negative.
+    pub origin_us: i64,
+    /// The width of a bin, microseconds.
+    pub bin_us: i64,
+    /// The first bin.
+    pub first_bin: i64,
+    /// The last bin.
+    pub last_bin: i64,
+}
+
+/// One bin: percentages of the commits in it that have counted lines.
+#[derive(Clone, Copy, Debug, PartialEq, FromRow)]
+pub struct Bin {
+    /// Its number from the origin.
+    pub bin: i64,
+    /// The lowest percentage.
+    pub low: f64,
+    /// The highest percentage.
+    pub high: f64,
+    /// The mean.
+    pub mean: f64,
+}
+
+/// The commits of a series, whose time is in some range: what all its queries select from.
+macro_rules! counted {
+    () => {
+        "from commits join measure on measure.commit_id = commits.id and measure.kind = $2 and measure.name = $3
+         where commits.repo_id = $1 and measure.lines > 0 and ($4 is null or commits.branch = $4)"
+    };
+}
+
+/// Takes these counts for those of the commit, in place of all that were stored.
+pub async fn set_measures(conn: &mut Conn, commit: CommitId, measures: &[Measure]) -> Result<()> {
+    const CLEAR: &str = "delete from measure where commit_id = $1";
+    const SQL: &str =
+        "insert into measure (commit_id, kind, name, files, lines, hits, misses, partials)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    exec!(conn, sqlx::query(CLEAR).bind(commit))?;
+    for Measure { kind, name, totals } in measures {
+        exec!(
+            conn,
+            sqlx::query(SQL)
+                .bind(commit)
+                .bind(*kind)
+                .bind(name.as_str())
+                .bind(totals.files as i64)
+                .bind(totals.lines as i64)
+                .bind(totals.hits as i64)
+                .bind(totals.misses as i64)
+                .bind(totals.partials as i64)
+        )?;
+    }
+    Ok(())
+}
+
+/// The counts of one kind of a commit, by name. One range of an index.
+pub async fn list_measures(
+    conn: &mut Conn,
+    commit: CommitId,
+    kind: MeasureKind,
+) -> Result<HashMap<String, Totals>> {
+    const SQL: &str = "select name, files, lines, hits, misses, partials from measure
+        where commit_id = $1 and kind = $2";
+    type Row = (String, i64, i64, i64, i64, i64);
+    let rows: Vec<Row> = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(commit)
+        .bind(kind)
+        .fetch_all(c))?;
+    let totals = |(name, files, lines, hits, misses, partials): Row| {
+        let totals = Totals {
+            files: files.unsigned_abs(),
+            lines: lines.unsigned_abs(),
+            hits: hits.unsigned_abs(),
+            misses: misses.unsigned_abs(),
+            partials: partials.unsigned_abs(),
+            ..Totals::default()
+        };
+        (name, totals)
+    };
+    Ok(rows.into_iter().map(totals).collect())
+}
+
+/// One page of the bins of a series that have commits, oldest first, and how many those are in all.
+pub async fn list_bins(conn: &mut Conn, series: &Series, page: Page) -> Result<(Vec<Bin>, i64)> {
+    const ROWS: &str = concat!(
+        "select bin, min(percent) as low, max(percent) as high, avg(percent) as mean from (
+             select (commits.timestamp_us - $5) / $6 as bin,
+                 100.0 * cast(measure.hits as double precision) / measure.lines as percent ",
+        counted!(),
+        " and commits.timestamp_us >= $7 and commits.timestamp_us < $8) as binned
+         group by bin order by bin limit $9 offset $10"
+    );
+    const COUNT: &str = concat!(
+        "select cast(count(distinct (commits.timestamp_us - $5) / $6) as bigint) ",
+        counted!(),
+        " and commits.timestamp_us >= $7 and commits.timestamp_us < $8"
+    );
+    let start_us = start_of(series, series.first_bin);
+    let end_us = start_of(series, series.last_bin.saturating_add(1));
+    macro_rules! bound {
+        ($query:expr) => {
+            $query
+                .bind(series.repo)
+                .bind(series.kind)
+                .bind(series.name.as_str())
+                .bind(series.branch.as_deref())
+                .bind(series.origin_us)
+                .bind(series.bin_us)
+                .bind(start_us)
+                .bind(end_us)
+        };
+    }
+    let rows = on!(conn, |c| bound!(sqlx::query_as(ROWS))
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(c))?;
+    let count = on!(conn, |c| bound!(sqlx::query_scalar(COUNT)).fetch_one(c))?;
+    Ok((rows, count))
+}
+
+/// The last bin before the series' first that has commits.
+pub async fn find_bin_before(conn: &mut Conn, series: &Series) -> Result<Option<i64>> {
+    const SQL: &str = concat!(
+        "select commits.timestamp_us ",
+        counted!(),
+        " and commits.timestamp_us < $5 order by commits.timestamp_us desc limit 1"
+    );
+    let newest: Option<i64> = on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(series.repo)
+        .bind(series.kind)
+        .bind(series.name.as_str())
+        .bind(series.branch.as_deref())
+        .bind(start_of(series, series.first_bin))
+        .fetch_optional(c))?;
+    Ok(newest.map(|us| (us - series.origin_us) / series.bin_us))
+}
+
+/// When a bin begins, microseconds.
+fn start_of(series: &Series, bin: i64) -> i64 {
+    bin.saturating_mul(series.bin_us)
+        .saturating_add(series.origin_us)
+}
