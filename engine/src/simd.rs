@@ -1,6 +1,27 @@
 //! What processors do to many bytes at once: each function beside its plain form, which says what it
 //! is, and stands in where a processor cannot.
 
+/// Work that gains from what newer processors have.
+pub trait Work {
+    /// What comes of it.
+    type Output;
+
+    /// Does it. Inlined always, as what is inlined into it.
+    fn run(self) -> Self::Output;
+}
+
+/// Does work with vectors of 32 bytes and instructions on bits where the processor has them. What comes
+/// of it is the same.
+#[inline]
+pub fn widely<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    let work = match avx2::run(work) {
+        Ok(output) => return output,
+        Err(work) => work,
+    };
+    work.run()
+}
+
 /// A bit for each byte that is no ASCII digit, the first byte's lowest.
 #[inline]
 pub fn other_than_digits(bytes: &[u8; 64]) -> u64 {
@@ -19,9 +40,38 @@ mod plain {
 }
 
 #[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::Work;
+
+    /// Does work as compiled for these features; gives it back where the processor lacks them.
+    #[inline]
+    #[expect(
+        unsafe_code,
+        reason = "a tenth of the time of reading LCOV and Go goes into what this saves"
+    )]
+    pub(super) fn run<W: Work>(work: W) -> Result<W::Output, W> {
+        let has_all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
+        if !has_all {
+            return Err(work);
+        }
+        // SAFETY: the processor has all features that the function is compiled for.
+        Ok(unsafe { run_wide(work) })
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn run_wide<W: Work>(work: W) -> W::Output {
+        work.run()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_max_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_set1_epi8,
         _mm_sub_epi8,
     };
 
@@ -38,10 +88,17 @@ mod sse2 {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn quarters(bytes: &[u8; 64]) -> u64 {
-        let (words, _) = bytes.as_chunks();
-        let word = |at: usize| i64::from_le_bytes(words[at]);
-        let bits = |at: usize| quarter(_mm_set_epi64x(word(2 * at + 1), word(2 * at))) << (16 * at);
+        let (quarters, _) = bytes.as_chunks();
+        let bits = |at: usize| quarter(load(&quarters[at])) << (16 * at);
         bits(0) | bits(1) | bits(2) | bits(3)
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    #[expect(unsafe_code, reason = "two words put together are slower")]
+    fn load(bytes: &[u8; 16]) -> __m128i {
+        // SAFETY: 16 bytes are read, and need not be aligned.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::line::intersect;
 use super::part::{self, Part};
 use super::{ArmId, Arms, Complexity, Coverage, Evidence, Kind, Missed, Totals};
+use crate::simd;
 
 pub(crate) const KIND: u8 = 0b11;
 pub(crate) const HITS: u8 = 1 << 2;
@@ -96,6 +97,7 @@ impl FileCoverage {
     }
 
     /// Replaces a plain row behind which all rows are plain.
+    #[inline]
     pub(super) fn replace_plain(&mut self, row: usize, evidence: &Evidence<'_>) {
         debug_assert_eq!(self.marks[row], PLAIN);
         self.marks[row] = self.push_sparse(evidence);
@@ -103,6 +105,7 @@ impl FileCoverage {
     }
 
     /// Adds what few rows have behind the last row that has it; gives the marks of the row.
+    #[inline]
     fn push_sparse(&mut self, evidence: &Evidence<'_>) -> u8 {
         let mut marks = evidence.kind as u8;
         if evidence.hits.is_some() {
@@ -155,6 +158,7 @@ impl FileCoverage {
         self.marks.resize(self.lines.len(), PLAIN);
     }
 
+    #[inline]
     fn push_arms(&mut self, arms: Arms<'_>) {
         let ids = arms.missed.ids();
         self.missed.extend_from_slice(ids.unwrap_or(&[]));
@@ -168,24 +172,39 @@ impl FileCoverage {
         });
     }
 
-    /// Counts the file; `files` and `sessions` stay 0. One pass over the columns.
+    /// Counts the file; `files` and `sessions` stay 0. A pass over the plain rows, and one over the others.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        let mut others = self.rows();
-        let (marks, last_marks) = self.marks.as_chunks();
-        let (hits, last_hits) = self.hits.as_chunks();
-        for (marks, hits) in marks.iter().zip(hits) {
-            count_eight(marks, hits, &mut others, &mut totals);
-        }
-        for (&marks, &hits) in last_marks.iter().zip(last_hits) {
-            let row = others.evidence(marks, hits);
-            totals.add(row.kind, row.coverage());
+        let mut totals = simd::widely(CountPlain(self));
+        if totals.lines < self.len() as u64 {
+            self.count_others(&mut totals);
         }
         for complexity in &self.complexity {
             totals.complexity += u64::from(complexity.covered);
             totals.complexity_total += u64::from(complexity.total.unwrap_or(0));
         }
         totals
+    }
+
+    /// Counts the rows that are not plain; looks for them by eight at once.
+    fn count_others(&self, totals: &mut Totals) {
+        const ALL_PLAIN: u64 = u64::from_le_bytes([PLAIN; 8]);
+        let mut others = self.rows();
+        let mut count = |row: usize| {
+            let (kind, coverage) = others.shown(self.marks[row], self.hits[row]);
+            totals.add(kind, coverage);
+        };
+        let (words, rest) = self.marks.as_chunks();
+        for (at, word) in words.iter().enumerate() {
+            let mut odd = nonzero_bytes(u64::from_le_bytes(*word) ^ ALL_PLAIN);
+            while odd != 0 {
+                count(8 * at + (odd.trailing_zeros() / 8) as usize);
+                odd &= odd - 1;
+            }
+        }
+        let first = self.len() - rest.len();
+        (first..self.len())
+            .filter(|&row| self.marks[row] != PLAIN)
+            .for_each(count);
     }
 
     /// Joins two uploads' evidence of a file. Commutative, associative, idempotent.
@@ -323,29 +342,34 @@ impl FileCoverage {
     }
 }
 
-/// Counts eight rows in `totals`, the plain ones without a branch for each; `others` gives what the
-/// rest has in sparse columns.
+/// Counts the plain rows of a file.
+struct CountPlain<'a>(&'a FileCoverage);
+
+impl simd::Work for CountPlain<'_> {
+    type Output = Totals;
+
+    #[inline(always)]
+    fn run(self) -> Totals {
+        let (mut lines, mut misses) = (0, 0);
+        for (&marks, &hits) in self.0.marks.iter().zip(&self.0.hits) {
+            let plain = u64::from(marks == PLAIN);
+            lines += plain;
+            misses += plain & u64::from(hits == 0);
+        }
+        Totals {
+            lines,
+            misses,
+            hits: lines - misses,
+            ..Totals::default()
+        }
+    }
+}
+
+/// The highest bit of each byte that is not 0.
 #[inline]
-fn count_eight(marks: &[u8; 8], hits: &[u64; 8], others: &mut Rows<'_>, totals: &mut Totals) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const LOW: u64 = 0x7f * ONES;
-    let sum = |ones: u64| ones.wrapping_mul(ONES) >> 56;
-    let odd = u64::from_le_bytes(*marks) ^ (PLAIN as u64 * ONES);
-    let mut rest = (((odd & LOW) + LOW) | odd) & !LOW;
-    let plain = (!rest >> 7) & ONES;
-    let mut hit = 0;
-    for (row, &hits) in hits.iter().enumerate() {
-        hit |= u64::from(hits > 0) << (8 * row);
-    }
-    totals.lines += sum(plain);
-    totals.hits += sum(plain & hit);
-    totals.misses += sum(plain & !hit);
-    while rest != 0 {
-        let at = (rest.trailing_zeros() / 8) as usize;
-        rest &= rest - 1;
-        let row = others.evidence(marks[at], hits[at]);
-        totals.add(row.kind, row.coverage());
-    }
+fn nonzero_bytes(word: u64) -> u64 {
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    (((word & LOW) + LOW) | word) & !LOW
 }
 
 /// What two records of a line in one session make of it. Ids that both miss go to `both`.
@@ -372,6 +396,15 @@ pub(super) fn same_session<'s>(
         arms.unnamed = arms.unnamed.filter(|_| !arms.mixed);
     }
     evidence
+}
+
+#[inline]
+fn kind_of(marks: u8) -> Kind {
+    match marks & KIND {
+        0 => Kind::Line,
+        1 => Kind::Method,
+        _ => Kind::Branch,
+    }
 }
 
 fn join_marks(a: u8, b: u8) -> u8 {
@@ -406,17 +439,29 @@ impl<'a> Rows<'a> {
             .then(|| self.take_complexity())
             .flatten();
         Evidence {
-            kind: match marks & KIND {
-                0 => Kind::Line,
-                1 => Kind::Method,
-                _ => Kind::Branch,
-            },
+            kind: kind_of(marks),
             ignored: marks & IGNORED != 0,
             partial: marks & PARTIAL != 0,
             hits: (marks & HITS != 0).then_some(hits),
             arms,
             complexity,
         }
+    }
+
+    /// What the next row with these marks is and shows, taking what is its own from the sparse columns.
+    fn shown(&mut self, marks: u8, hits: u64) -> (Kind, Coverage) {
+        // Most rows that are not plain are a branch of one session alone.
+        if marks & !KIND == ARMS
+            && let Some(row) = self.file.arms.get(self.arm)
+            && !row.mixed
+        {
+            self.arm += 1;
+            self.missed += row.missed.unwrap_or(0) as usize;
+            let (taken, total) = (row.taken, row.total);
+            return (kind_of(marks), Coverage::Arms { taken, total });
+        }
+        let evidence = self.evidence(marks, hits);
+        (evidence.kind, evidence.coverage())
     }
 
     fn take_arms(&mut self) -> Option<Arms<'a>> {
