@@ -6,7 +6,7 @@ use super::file::same_session;
 use super::part::{Part, Said};
 use super::{ArmId, Complexity, Coverage, Evidence, FileCoverage, Kind};
 
-/// Late rows of appended files that are kept before they are merged, at least.
+/// Late rows that are kept before they are merged, at least.
 const MIN_LATE_ROWS: usize = 1 << 16;
 
 /// Takes the lines of a file in any order; ascending plain lines are the fast path.
@@ -52,9 +52,6 @@ impl FileBuilder {
         file.rows()
             .for_each(|(line, evidence)| self.add(line, &evidence, false));
         file.parts.iter().for_each(|&part| self.part(part));
-        if self.late.len() > self.sorted.len().max(MIN_LATE_ROWS) {
-            *self = FileBuilder::resume(std::mem::take(self).finish());
-        }
     }
 
     /// Whether nothing was said yet.
@@ -70,9 +67,30 @@ impl FileBuilder {
             self.last = line;
             self.sorted.push_plain(line, hits);
         } else {
-            self.late.push_plain(line, hits);
-            self.replaces.push(false);
+            self.late_hits(line, hits);
         }
+    }
+
+    #[cold]
+    fn late_hits(&mut self, line: u32, hits: u64) {
+        self.late.push_plain(line, hits);
+        self.replaces.push(false);
+        self.fold_late();
+    }
+
+    /// Folds late rows when they are many, so that what is kept is as much as lines differ.
+    fn fold_late(&mut self) {
+        if self.late.len() > self.sorted.len().max(MIN_LATE_ROWS) {
+            self.fold_late_now();
+        }
+    }
+
+    fn fold_late_now(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        let replaces = std::mem::take(&mut self.replaces);
+        self.sorted = merge_late(&std::mem::take(&mut self.sorted), &late, &replaces);
+        self.last = self.sorted.last_line().unwrap_or(0);
+        self.plain_from = self.sorted.len();
     }
 
     /// Appends plain lines in a row that have one hit count.
@@ -158,6 +176,7 @@ impl FileBuilder {
         } else {
             self.late.push_unordered(line, evidence);
             self.replaces.push(replaces);
+            self.fold_late();
         }
     }
 
@@ -168,7 +187,7 @@ impl FileBuilder {
         if rest.first().is_none_or(|&first| first > line) {
             return false;
         }
-        self.plain_from += rest.iter().take_while(|&&before| before < line).count();
+        self.plain_from += count_before(rest, line);
         self.sorted.lines.get(self.plain_from) == Some(&line)
     }
 
@@ -182,9 +201,17 @@ impl FileBuilder {
         if !self.parts.is_empty() {
             file.parts = self.parts.take(&file.lines);
         }
-        self.sorted.clear();
-        (self.last, self.plain_from) = (0, 0);
+        self.clear();
         file
+    }
+
+    /// Forgets what was said.
+    pub fn clear(&mut self) {
+        self.sorted.clear();
+        self.late.clear();
+        self.replaces.clear();
+        self.parts.clear();
+        (self.last, self.plain_from) = (0, 0);
     }
 
     /// The file. Linear when lines came in order; late lines are sorted.
@@ -201,38 +228,58 @@ impl FileBuilder {
         if self.late.is_empty() {
             return self.sorted;
         }
-        let late: Vec<(u32, Evidence<'_>)> = self.late.rows().collect();
-        let mut order: Vec<u32> = (0..late.len() as u32).collect();
-        order.sort_by_key(|&i| late[i as usize].0); // stable: the order of coming decides
-        let mut merged = FileCoverage::default();
-        let mut sorted = self.sorted.rows().peekable();
-        let mut next = 0;
-        while next < order.len() {
-            let line = late[order[next] as usize].0;
-            while let Some((before, evidence)) = sorted.next_if(|(sorted, _)| *sorted < line) {
-                merged.push(before, &evidence);
-            }
-            let first = sorted
-                .next_if(|(sorted, _)| *sorted == line)
-                .map(|(_, evidence)| evidence);
-            let end = next + order[next..].partition_point(|&i| late[i as usize].0 == line);
-            let said = order[next..end]
-                .iter()
-                .map(|&i| (late[i as usize].1, self.replaces[i as usize]));
-            // Most lines that come late come twice: under their method and under their class.
-            match (first, said.len(), said.clone().next()) {
-                (Some(first), 1, Some((again, false))) => {
-                    merged.push_same_session(line, &first, &again);
-                }
-                _ => push_folded(&mut merged, line, first, said),
-            }
-            next = end;
-        }
-        for (line, evidence) in sorted {
-            merged.push(line, &evidence);
-        }
-        merged
+        merge_late(&self.sorted, &self.late, &self.replaces)
     }
+}
+
+/// How many of ascending lines stand before one.
+#[inline]
+fn count_before(lines: &[u32], line: u32) -> usize {
+    // The next branch is some rows on: rows are compared by eight, without a branch for each.
+    let (eights, rest) = lines.as_chunks::<8>();
+    let before = |lines: &[u32]| lines.iter().filter(|&&before| before < line).count();
+    for (at, eight) in eights.iter().enumerate() {
+        let found = before(eight);
+        if found < eight.len() {
+            return 8 * at + found;
+        }
+    }
+    8 * eights.len() + before(rest)
+}
+
+/// Merges rows that came late, in the order of their coming, into rows that ascend.
+fn merge_late(sorted: &FileCoverage, late: &FileCoverage, replaces: &[bool]) -> FileCoverage {
+    let late: Vec<(u32, Evidence<'_>)> = late.rows().collect();
+    let mut order: Vec<u32> = (0..late.len() as u32).collect();
+    order.sort_by_key(|&i| late[i as usize].0); // stable: the order of coming decides
+    let mut merged = FileCoverage::default();
+    let mut sorted = sorted.rows().peekable();
+    let mut next = 0;
+    while next < order.len() {
+        let line = late[order[next] as usize].0;
+        while let Some((before, evidence)) = sorted.next_if(|(sorted, _)| *sorted < line) {
+            merged.push(before, &evidence);
+        }
+        let first = sorted
+            .next_if(|(sorted, _)| *sorted == line)
+            .map(|(_, evidence)| evidence);
+        let end = next + order[next..].partition_point(|&i| late[i as usize].0 == line);
+        let said = order[next..end]
+            .iter()
+            .map(|&i| (late[i as usize].1, replaces[i as usize]));
+        // Most lines that come late come twice: under their method and under their class.
+        match (first, said.len(), said.clone().next()) {
+            (Some(first), 1, Some((again, false))) => {
+                merged.push_same_session(line, &first, &again);
+            }
+            _ => push_folded(&mut merged, line, first, said),
+        }
+        next = end;
+    }
+    for (line, evidence) in sorted {
+        merged.push(line, &evidence);
+    }
+    merged
 }
 
 /// Pushes one line of which several things were said, in order.
@@ -305,6 +352,10 @@ fn plain_hits(evidence: Evidence<'_>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(file: &FileCoverage) -> Vec<(u32, Kind, Coverage)> {
@@ -342,6 +393,52 @@ mod tests {
         let expected = [2, 3].map(|line| (line, Kind::Line, Coverage::Hits(1)));
         assert_eq!(shown(&file.take()), expected);
         assert!(file.is_empty());
+    }
+
+    #[test]
+    fn a_line_said_many_times_is_not_kept_as_often() {
+        let mut file = FileBuilder::new();
+        for hits in 0..4 * MIN_LATE_ROWS as u64 {
+            file.hits(7, hits);
+            assert!(file.late.len() <= MIN_LATE_ROWS);
+        }
+        let expected = Coverage::Hits(4 * MIN_LATE_ROWS as u64 - 1);
+        assert_eq!(shown(&file.finish()), [(7, Kind::Line, expected)]);
+    }
+
+    fn coverage() -> impl Strategy<Value = Coverage> {
+        prop_oneof![
+            Just(Coverage::Null),
+            Just(Coverage::Ignored),
+            Just(Coverage::Partial),
+            (0..3_u64).prop_map(Coverage::Hits),
+            (0..3_u32, 0..3_u32).prop_map(|(taken, total)| Coverage::Arms { taken, total }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn late_rows_may_be_folded_at_any_time(
+            said in vec((1..4_u32, 0..3_u8, coverage(), option::of(0..3_u32), any::<[bool; 3]>()), 0..12),
+        ) {
+            let (mut folded, mut whole) = (FileBuilder::new(), FileBuilder::new());
+            for (line, kind, coverage, arm, [replaces, is_complex, folds]) in said {
+                let kind = [Kind::Line, Kind::Method, Kind::Branch][usize::from(kind)];
+                let missed = arm.map(|arm| vec![ArmId::pair(0, 0), ArmId::pair(0, arm + 1)]);
+                let complexity = is_complex.then_some(Complexity { covered: 1, total: None });
+                for file in [&mut folded, &mut whole] {
+                    let add = match replaces {
+                        true => FileBuilder::assign,
+                        false => FileBuilder::append,
+                    };
+                    add(file, line, kind, coverage, missed.as_deref(), complexity);
+                }
+                if folds {
+                    folded.fold_late_now();
+                }
+            }
+            prop_assert_eq!(folded.finish(), whole.finish());
+        }
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Said {
         self.parts.push(part);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.parts.clear();
+        self.renewed.clear();
+    }
+
     /// Drops the parts of a line that were said so far.
     #[inline]
     pub(super) fn renew(&mut self, line: u32) {
