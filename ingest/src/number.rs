@@ -7,7 +7,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Reads digits at the start; gives the value and how many bytes it took. A value that does not fit
 /// is the greatest that does.
-#[inline]
+#[inline(always)]
 pub(crate) fn digits(text: &[u8]) -> (u64, usize) {
     if let Some(word) = text.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) {
         let count = (others(word).trailing_zeros() / 8) as usize;
@@ -46,7 +46,7 @@ fn digits_one_by_one(text: &[u8]) -> (u64, usize) {
 }
 
 /// The highest bit of every byte that is no digit.
-#[inline]
+#[inline(always)]
 fn others(word: u64) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     const TEN_SETS_HIGH: u64 = 0x7676_7676_7676_7676;
@@ -55,7 +55,7 @@ fn others(word: u64) -> u64 {
 }
 
 /// The number that the first `count` bytes of a word are, 0..=8 digits: pairs, then fours, then all.
-#[inline]
+#[inline(always)]
 fn value(word: u64, count: usize) -> u64 {
     if count == 0 {
         return 0;
@@ -66,7 +66,7 @@ fn value(word: u64, count: usize) -> u64 {
 
 /// The numbers that the lower and the upper four bytes are, which stand for a digit each: in the lower
 /// and the upper half.
-#[inline]
+#[inline(always)]
 fn fours(digits: u64) -> u64 {
     let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
     (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff
@@ -84,8 +84,10 @@ impl<'a> Window<'a> {
     /// Bytes that a window looks at.
     pub(crate) const BYTES: usize = 64;
 
+    // Inlined always, so that they are compiled as what they are used in is.
+
     /// Looks at a text; `None` when it may end in the window.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(text: &'a [u8]) -> Option<Window<'a>> {
         let text: &[u8; Window::BYTES + 8] = text.first_chunk()?;
         let others = other_than_digits(text.first_chunk()?);
@@ -93,7 +95,7 @@ impl<'a> Window<'a> {
     }
 
     /// The place of the next byte that is no digit; [`Window::BYTES`] when there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_other(&mut self) -> usize {
         let at = self.others.trailing_zeros() as usize;
         self.others &= self.others.wrapping_sub(1);
@@ -101,13 +103,13 @@ impl<'a> Window<'a> {
     }
 
     /// The text from a place on, in the window and a little behind it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from(&self, at: usize) -> &'a [u8] {
         self.text.get(at..).unwrap_or_default()
     }
 
     /// Goes on behind bytes that are no digits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip(&mut self, others: usize) {
         for _ in 0..others {
             self.others &= self.others.wrapping_sub(1);
@@ -115,19 +117,19 @@ impl<'a> Window<'a> {
     }
 
     /// The byte at a place in the window or up to 7 bytes behind it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn byte(&self, at: usize) -> u8 {
         self.text[at]
     }
 
     /// The number that the digits from `start` to before `end` are; there are 1..=8.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&self, start: usize, end: usize) -> u64 {
         value(self.word(start), end - start)
     }
 
     /// Two numbers of 1..=8 digits: `a` to before `a_end`, and `b` to before `b_end`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn numbers(
         &self,
         (a, a_end): (usize, usize),
@@ -143,7 +145,7 @@ impl<'a> Window<'a> {
         (both & 0xffff, both >> 32)
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&self, at: usize) -> u64 {
         let rest = self.text[at % Window::BYTES..].first_chunk();
         rest.map_or(0, |bytes| u64::from_le_bytes(*bytes))

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind, State};
+use engine::simd::{Work, widely};
 use hashbrown::{HashMap, HashSet};
 use memchr::memchr;
 
@@ -159,13 +160,20 @@ impl<'a> Lines<'a> {
             self.rest = self.rest.get(length + 1..).unwrap_or_default();
             if let Some((named, _)) = said {
                 // Behind the name stands a colon.
-                self.take_plain(&line[..named.len() + 1], regions);
+                let start = &line[..named.len() + 1];
+                let lines = &mut *self;
+                widely(TakePlain {
+                    lines,
+                    start,
+                    regions,
+                });
             }
         }
         Ok(name)
     }
 
     /// Takes the run of ordinary lines that start like the last.
+    #[inline(always)]
     fn take_plain(&mut self, start: &[u8], regions: &mut Vec<Region>) {
         while let Some(behind) = self.rest.strip_prefix(start)
             && let Some((region, length)) = plain_region(behind)
@@ -175,7 +183,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, region: Region, regions: &mut Vec<Region>) {
         self.spanned += u64::from(region.end_line.saturating_sub(region.start_line));
         regions.push(region);
@@ -191,6 +199,22 @@ impl<'a> Lines<'a> {
             )));
         }
         Ok(())
+    }
+}
+
+/// [`Lines::take_plain`] as work.
+struct TakePlain<'b, 'a> {
+    lines: &'b mut Lines<'a>,
+    start: &'a [u8],
+    regions: &'b mut Vec<Region>,
+}
+
+impl Work for TakePlain<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.lines.take_plain(self.start, self.regions);
     }
 }
 
@@ -216,7 +240,7 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
 }
 
 /// `sl.sc,el.ec statements hits` with single blanks, its line break included.
-#[inline]
+#[inline(always)]
 fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
     let mut window = Window::new(text)?;
     let [a, b, c, d, e, end] = [(); 6].map(|()| window.next_other());
@@ -261,7 +285,7 @@ fn any_region(text: &[u8]) -> Option<Region> {
     Some(region(start_line, start_column, end_line, end_column, hits))
 }
 
-#[inline]
+#[inline(always)]
 fn region(start_line: u64, start_column: u64, end_line: u64, end_column: u64, hits: u64) -> Region {
     let column = |column: u64| column.min(u64::from(OPEN - 2)) as u32;
     let line = |line: u64| line.min(u64::from(MAX_LINE) + 1) as u32;

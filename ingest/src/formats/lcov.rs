@@ -1,14 +1,18 @@
 //! LCOV tracefiles. Source: geninfo(1), "TRACEFILE FORMAT".
 
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
+use engine::simd::{Work, widely};
 use memchr::{memchr, memmem};
 
 use super::Context;
 use super::pieces::{cut, read_pieces};
 use crate::error::{Failure, Result};
 use crate::number::{Window, count, digits, integer, truncated};
+use crate::report_fixes::IgnoredLines;
 
 const END: &[u8] = b"end_of_record";
+/// Arms of one record that are kept before repeated ones are dropped, at least.
+const MIN_ARMS: usize = 1 << 16;
 
 /// Adds the files of a tracefile.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -20,7 +24,9 @@ fn parse_piece(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut at = 0;
     while at < content.len() {
         if record.path.is_some() {
-            at += record.take_plain(&content[at..]);
+            let text = &content[at..];
+            let record = &mut record;
+            at += widely(TakePlain { record, text });
         }
         let rest = &content[at..];
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
@@ -53,21 +59,21 @@ enum Next {
 
 /// What was read of one record.
 #[derive(Default)]
-struct Record {
+struct Record<'c> {
     /// The path in the repository; `None` before `SF` or when there is none.
     path: Option<String>,
+    ignored: Option<&'c IgnoredLines>,
     javascript: bool,
     cpp: bool,
     typescript: bool,
-    lines: Vec<u32>,
-    /// Hits of `lines`.
-    hits: Vec<u64>,
+    lines: FileBuilder,
     arms: Vec<Arm>,
+    /// Arms after the last time that repeated ones were dropped.
+    distinct_arms: usize,
     functions: Vec<u32>,
     /// Lines whose arms are an artefact of the compiler.
     mangled: Vec<u32>,
     missed: Vec<ArmId>,
-    file: FileBuilder,
 }
 
 #[derive(Clone, Copy)]
@@ -77,7 +83,7 @@ struct Arm {
     id: ArmId,
 }
 
-impl Record {
+impl<'c> Record<'c> {
     fn clear(&mut self) {
         self.path = None;
         self.clear_lines();
@@ -85,25 +91,20 @@ impl Record {
 
     fn clear_lines(&mut self) {
         self.lines.clear();
-        self.hits.clear();
         self.arms.clear();
+        self.distinct_arms = 0;
         self.functions.clear();
         self.mangled.clear();
     }
 
     /// Takes the run of ordinary lines at the start; gives how many bytes it took.
+    #[inline(always)]
     fn take_plain(&mut self, text: &[u8]) -> usize {
         let mut at = 0;
         while let Some(window) = Window::new(&text[at..]) {
             let mut taken = self.take_counts(window);
             if taken == 0 && !self.javascript {
-                taken = match &text[at..] {
-                    rest @ [b'F', b'N', b'D', b'A', b':', ..] => {
-                        memchr(b'\n', rest).map_or(0, |end| end + 1)
-                    }
-                    rest @ [b'F', b'N', b':', ..] => self.take_function(rest).unwrap_or(0),
-                    _ => 0,
-                };
+                taken = self.take_functions(&text[at..]);
             }
             if taken == 0 {
                 break;
@@ -115,14 +116,13 @@ impl Record {
 
     /// Takes the ordinary `DA` and `BRDA` lines that a window starts with; gives their bytes. One line
     /// need not be read for the next to be found, so the processor reads several at once.
-    #[inline]
+    #[inline(always)]
     fn take_counts(&mut self, mut window: Window<'_>) -> usize {
         let mut at = 0;
         loop {
             let end = match window.from(at) {
                 [b'D', b'A', b':', ..] => plain_line(&mut window, at).map(|(line, hits, end)| {
-                    self.lines.push(line);
-                    self.hits.push(hits);
+                    self.push_line(line, hits);
                     end
                 }),
                 [b'B', b'R', b'D', b'A', b':', ..] if !self.javascript => {
@@ -140,19 +140,38 @@ impl Record {
         }
     }
 
-    #[inline]
-    fn take_function(&mut self, text: &[u8]) -> Option<usize> {
-        let text = &text[b"FN:".len()..];
-        let (line, digits) = digits(text);
-        let end = memchr(b'\n', text)?;
-        if !(1..8).contains(&digits) || text[digits] != b',' {
-            return None;
+    /// Takes the run of ordinary `FN` and `FNDA` lines at the start; gives their bytes.
+    #[inline(always)]
+    fn take_functions(&mut self, text: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let taken = match &text[at..] {
+                rest @ [b'F', b'N', b'D', b'A', b':', ..] => memchr(b'\n', rest),
+                rest @ [b'F', b'N', b':', ..] => self.take_function(rest),
+                _ => None,
+            };
+            match taken {
+                Some(end) => at += end + 1,
+                None => return at,
+            }
         }
-        self.push_function(line as u32, &text[digits + 1..]);
-        Some(b"FN:".len() + end + 1)
     }
 
-    fn read(&mut self, line: &[u8], context: &mut Context<'_>) -> Result<Next> {
+    /// Takes an ordinary `FN` line; gives where it ends.
+    #[inline(always)]
+    fn take_function(&mut self, text: &[u8]) -> Option<usize> {
+        const KEY: usize = b"FN:".len();
+        let (line, digits) = digits(&text[KEY..]);
+        let end = memchr(b'\n', text)?;
+        let comma = KEY + digits;
+        if !(1..8).contains(&digits) || text[comma] != b',' {
+            return None;
+        }
+        self.push_function(line as u32, &text[comma + 1..]);
+        Some(end)
+    }
+
+    fn read(&mut self, line: &[u8], context: &mut Context<'c>) -> Result<Next> {
         let Some(colon) = memchr(b':', line) else {
             return Ok(Next::Line);
         };
@@ -169,7 +188,7 @@ impl Record {
         Ok(Next::Line)
     }
 
-    fn start(&mut self, value: &[u8], context: &mut Context<'_>) -> Result<()> {
+    fn start(&mut self, value: &[u8], context: &mut Context<'c>) -> Result<()> {
         self.clear_lines();
         self.javascript = value.ends_with(b".js");
         self.cpp = value.ends_with(b".cpp");
@@ -177,6 +196,10 @@ impl Record {
             .paths
             .fix(&String::from_utf8_lossy(value))?
             .filter(|path| !path.is_empty());
+        self.ignored = self
+            .path
+            .as_ref()
+            .and_then(|path| context.ignored.get(path));
         self.typescript = self.path.as_ref().is_some_and(|path| path.ends_with(".ts"));
         Ok(())
     }
@@ -218,9 +241,20 @@ impl Record {
         if too_large {
             context.count_too_large(&path, line);
         }
-        self.lines.push(line);
-        self.hits.push(hits);
+        self.push_line(line, hits);
         Ok(())
+    }
+
+    #[inline(always)]
+    fn push_line(&mut self, line: u32, hits: u64) {
+        if !self.is_ignored(line) {
+            self.lines.hits(line, hits);
+        }
+    }
+
+    #[inline(always)]
+    fn is_ignored(&self, line: u32) -> bool {
+        self.ignored.is_some_and(|ignored| ignored.contains(line))
     }
 
     fn function(&mut self, value: &[u8]) {
@@ -259,39 +293,41 @@ impl Record {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_arm(&mut self, arm: Arm) {
-        if arm.line > 1 || (arm.line == 1 && !self.typescript) {
+        let counts = arm.line > 1 || (arm.line == 1 && !self.typescript);
+        if counts && !self.is_ignored(arm.line) {
             self.arms.push(arm);
+            if self.arms.len() > 2 * self.distinct_arms.max(MIN_ARMS) {
+                self.drop_repeated_arms();
+            }
         }
+    }
+
+    /// Keeps the last of each arm.
+    #[cold]
+    fn drop_repeated_arms(&mut self) {
+        self.arms.reverse();
+        self.arms.sort_by_key(|arm| (arm.line, arm.id)); // stable: the last comes first now
+        self.arms.dedup_by_key(|arm| (arm.line, arm.id));
+        self.distinct_arms = self.arms.len();
     }
 
     /// Adds the file to what was found, and makes ready for the next.
     fn finish(&mut self, context: &mut Context<'_>) {
         if let Some(path) = self.path.take() {
-            let file = self.build(&path, context);
+            let file = self.build(context.parsers.lcov_partials_as_hits);
             context.found.add(path, file);
         }
         self.clear_lines();
     }
 
-    fn build(&mut self, path: &str, context: &Context<'_>) -> FileCoverage {
-        if let Some(ignored) = context.ignored.get(path) {
-            let kept = self
-                .lines
-                .iter()
-                .zip(&self.hits)
-                .filter(|row| !ignored.contains(*row.0));
-            (self.lines, self.hits) = kept.unzip();
-            self.arms.retain(|arm| !ignored.contains(arm.line));
-        }
+    fn build(&mut self, partials_as_hits: bool) -> FileCoverage {
         if !self.mangled.is_empty() {
             self.mangled.sort_unstable();
             self.arms
                 .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
         }
-        let file = &mut self.file;
-        file.plain(&self.lines, &self.hits);
         if !self.arms.is_sorted_by_key(|arm| arm.line) {
             self.arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
         }
@@ -307,15 +343,30 @@ impl Record {
             } else {
                 Kind::Branch
             };
-            let partials_as_hits = context.parsers.lcov_partials_as_hits;
             let (coverage, missed) = branch(arms, &mut self.missed, partials_as_hits);
-            file.assign(line, kind, coverage, missed, None);
+            self.lines.assign(line, kind, coverage, missed, None);
         }
-        file.take()
+        self.lines.take()
+    }
+}
+
+/// [`Record::take_plain`] as work.
+struct TakePlain<'a, 'c> {
+    record: &'a mut Record<'c>,
+    text: &'a [u8],
+}
+
+impl Work for TakePlain<'_, '_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        self.record.take_plain(self.text)
     }
 }
 
 /// The coverage of one line's arms. Of arms with the same id the last counts.
+#[inline]
 fn branch<'a>(
     arms: &[Arm],
     missed: &'a mut Vec<ArmId>,
@@ -342,7 +393,7 @@ fn branch<'a>(
 }
 
 /// `DA:line,hits` at a place, with nothing odd about it and a line break: (line, hits, end).
-#[inline]
+#[inline(always)]
 fn plain_line(window: &mut Window<'_>, at: usize) -> Option<(u32, u64, usize)> {
     const KEY: usize = b"DA:".len();
     window.skip(KEY);
@@ -360,7 +411,7 @@ fn plain_line(window: &mut Window<'_>, at: usize) -> Option<(u32, u64, usize)> {
 }
 
 /// `BRDA:line,block,branch,taken` of small numbers at a place, and a line break: (arm, end).
-#[inline]
+#[inline(always)]
 fn plain_arm(window: &mut Window<'_>, at: usize) -> Option<(Arm, usize)> {
     const KEY: usize = b"BRDA:".len();
     window.skip(KEY);
@@ -460,6 +511,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_arm_said_many_times_is_not_kept_as_often() {
+        let mut record = Record::default();
+        for said in 0..5 * MIN_ARMS as u32 {
+            let (line, id) = (7 + said % 2, ArmId::pair(0, said % 3));
+            let taken = said + 6 < 5 * MIN_ARMS as u32;
+            record.push_arm(Arm { line, taken, id });
+            assert!(record.arms.len() <= 2 * MIN_ARMS);
+        }
+        let missed: Vec<_> = record
+            .build(false)
+            .rows()
+            .map(|(line, row)| (line, row.coverage()))
+            .collect();
+        let none = Coverage::Arms { taken: 0, total: 3 };
+        assert_eq!(missed, [(7, none), (8, none)]);
+    }
+
     /// Reads lines one by one, or as many at once as are ordinary.
     fn read(lines: &[String], takes_plain: bool) -> String {
         let settings = Settings::parse("");
@@ -477,6 +546,7 @@ mod tests {
         };
         let mut record = Record {
             path: Some("a.c".into()),
+            ignored: context.ignored.get("a.c"),
             ..Record::default()
         };
         let text = lines.join("\n") + "\n";
