@@ -16,10 +16,7 @@ const LARGE_COUNT: u64 = 99_999;
 
 /// Adds the files of a text.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
-    let mut reader = Reader {
-        sources: Named::default(),
-        line_column: 1,
-    };
+    let mut reader = Reader::default();
     let mut rest = content;
     while !rest.is_empty() {
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
@@ -55,12 +52,20 @@ struct Reader<'c> {
     line_column: usize,
 }
 
+impl Default for Reader<'_> {
+    fn default() -> Self {
+        Reader {
+            sources: Named::default(),
+            line_column: 1,
+        }
+    }
+}
+
 impl<'c> Reader<'c> {
     /// Takes a line with nothing odd about it; tells whether it was one.
     #[inline]
     fn take_plain(&mut self, line: &[u8], context: &mut Context<'c>) -> bool {
-        let found = match plain_line(line) {
-            Some(_) if self.line_column != 1 => return false,
+        let found = match plain_line(line, self.line_column) {
             Some(Plain::Counted { hits, number }) => (hits, number),
             Some(Plain::Uncounted) => return true,
             None => return false,
@@ -151,23 +156,26 @@ enum Plain {
     Uncounted,
 }
 
-/// `hits|line|text` with blanks before the numbers, or without hits; the text starts with a
-/// character that is no brace.
+/// `hits|line|text` with blanks before the numbers, or without hits; `line|hits|text` where lines stand
+/// in the column 0. The text of a line with hits starts with a character that is no brace.
 #[inline]
-fn plain_line(line: &[u8]) -> Option<Plain> {
-    let count = skip_blanks(line);
-    if count.starts_with(b"|") {
+fn plain_line(line: &[u8], line_column: usize) -> Option<Plain> {
+    let (first, first_digits, rest) = plain_column(line)?;
+    if first_digits == 0 {
         return Some(Plain::Uncounted);
     }
-    let (hits, length @ 1..=MAX_COUNT_DIGITS) = digits(count) else {
-        return None;
+    let (second, second_digits, text) = plain_column(rest)?;
+    let ((hits, hits_digits), (number, number_digits)) = match line_column {
+        0 => ((second, second_digits), (first, first_digits)),
+        _ => ((first, first_digits), (second, second_digits)),
     };
-    let second = skip_blanks(count[length..].strip_prefix(b"|")?);
-    let (number, length @ 1..=8) = digits(second) else {
+    if number_digits == 0 || number_digits > 8 || hits_digits > MAX_COUNT_DIGITS {
         return None;
-    };
-    let text = skip_blanks(second[length..].strip_prefix(b"|")?);
-    let starts_plain = text
+    }
+    if hits_digits == 0 {
+        return Some(Plain::Uncounted);
+    }
+    let starts_plain = text[blanks(text)..]
         .first()
         .is_none_or(|&byte| is_shown(byte) && byte != b'}');
     starts_plain.then_some(Plain::Counted {
@@ -176,10 +184,27 @@ fn plain_line(line: &[u8]) -> Option<Plain> {
     })
 }
 
-#[inline]
-fn skip_blanks(text: &[u8]) -> &[u8] {
-    let blanks = text.iter().take_while(|&&byte| byte == b' ');
-    &text[blanks.count()..]
+/// A column of blanks and then digits, if any: their value and count, and what follows the column.
+#[inline(always)]
+fn plain_column(text: &[u8]) -> Option<(u64, usize, &[u8])> {
+    let text = &text[blanks(text)..];
+    let (value, length) = digits(text);
+    Some((value, length, text[length..].strip_prefix(b"|")?))
+}
+
+/// How many blanks a text starts with.
+#[inline(always)]
+fn blanks(text: &[u8]) -> usize {
+    const BLANKS: u64 = u64::from_le_bytes([b' '; 8]);
+    let mut at = 0;
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let others = u64::from_le_bytes(*word) ^ BLANKS;
+        if others != 0 {
+            return at + (others.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at + text[at..].iter().take_while(|&&byte| byte == b' ').count()
 }
 
 /// What is shown of a column.
@@ -252,6 +277,11 @@ fn large(number: f64) -> Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::age::AgeLimit;
+    use crate::formats::Found;
+    use crate::paths::PathFixer;
+    use crate::report_fixes::Ignored;
+    use crate::settings::Settings;
 
     #[test]
     fn odd_lines_are_left_to_the_slower_reader() {
@@ -259,8 +289,8 @@ mod tests {
             hits: 3,
             number: 12,
         };
-        assert_eq!(plain_line(b"   3|  12|  let a"), Some(counted));
-        assert_eq!(plain_line(b"    |  12|  // c"), Some(Plain::Uncounted));
+        assert_eq!(plain_line(b"   3|  12|  let a", 1), Some(counted));
+        assert_eq!(plain_line(b"    |  12|  // c", 1), Some(Plain::Uncounted));
         for odd in [
             "3|12|  }",
             "3|12|\t}",
@@ -271,7 +301,61 @@ mod tests {
             "\t3|12|x",
             "a.m:",
         ] {
-            assert_eq!(plain_line(odd.as_bytes()), None, "{odd}");
+            assert_eq!(plain_line(odd.as_bytes(), 1), None, "{odd}");
+        }
+        let counted = Plain::Counted {
+            hits: 3,
+            number: 12,
+        };
+        assert_eq!(plain_line(b"   12|      3|  let a", 0), Some(counted));
+        assert_eq!(plain_line(b"   12|       |}", 0), Some(Plain::Uncounted));
+        for odd in ["12|3|}", "12|1.5k|x", "123456789|3|x", "12|3", "12|\t3|x"] {
+            assert_eq!(plain_line(odd.as_bytes(), 0), None, "{odd}");
+        }
+    }
+
+    /// Reads lines, all of them in the general way or those with nothing odd in the short one.
+    fn read(lines: &[String], takes_plain: bool) -> String {
+        let settings = Settings::parse("");
+        let fixer = PathFixer::new(&settings, [], &[]);
+        let (paths, ignored) = (fixer.for_file(""), Ignored::default());
+        let mut context = Context {
+            name: "",
+            format: None,
+            paths: &paths,
+            parsers: settings.parsers,
+            age: AgeLimit::new(&settings.max_age, 0),
+            ignored: &ignored,
+            found: Found::default(),
+            problems: Vec::new(),
+        };
+        let mut reader = Reader::default();
+        reader.sources.select("a.c", &context).unwrap();
+        let mut failure = None;
+        for line in lines {
+            if takes_plain && reader.take_plain(line.as_bytes(), &mut context) {
+                continue;
+            }
+            failure = reader.line(trim(line.as_bytes()), &mut context).err();
+            if failure.is_some() {
+                break;
+            }
+        }
+        reader.sources.finish(&mut context);
+        let (found, problems) = (context.found.into_sorted(), context.problems);
+        format!("{found:?} {failure:?} {problems:?}")
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_lines_say_what_they_say_in_the_general_way(
+            starts_with_lines: bool,
+            mut lines in proptest::collection::vec("( {0,9}[0-9k.]{0,9}[ \t]?\\| {0,9}[0-9k]{0,7}\\|[ \t]{0,2}[}x|]{0,3}|[ a1:|}]{0,6})", 0..20),
+        ) {
+            if starts_with_lines {
+                lines.insert(0, "1||".into());
+            }
+            proptest::prop_assert_eq!(read(&lines, true), read(&lines, false));
         }
     }
 
