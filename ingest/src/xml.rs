@@ -387,7 +387,7 @@ fn is_name(byte: u8) -> bool {
 
 /// Reads markup that is written in the one way in which its tool writes it; `None` as soon as it is
 /// not, so that the scanner reads it instead.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fixed<'a>(&'a [u8]);
 
 impl<'a> Fixed<'a> {
@@ -398,6 +398,12 @@ impl<'a> Fixed<'a> {
             [b'<', ..] => Fixed(text),
             _ => Fixed(&text[blanks(text)..]),
         }
+    }
+
+    /// Reads on where a text starts.
+    #[inline(always)]
+    pub(crate) fn at(text: &'a [u8]) -> Fixed<'a> {
+        Fixed(text)
     }
 
     /// What is left.

@@ -2,9 +2,9 @@
 //! Source: coverage-04.dtd.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
+use hashbrown::HashMap;
 use memchr::{memchr, memmem};
 
 use super::pieces::{cut_xml, read_pieces};
@@ -259,8 +259,11 @@ impl<'a, 'c> Reader<'a, 'c> {
     /// Takes the run of lines at the scanner that are spelt as most tools spell them.
     fn take_usual_lines(&mut self, ignored: Option<&IgnoredLines>, context: &Context<'_>) {
         let start = self.scanner.rest();
+        let Some(line_start) = usual_start(start) else {
+            return;
+        };
         let mut rest = start;
-        while let Some((number, hits, end)) = usual_line(rest) {
+        while let Some((number, hits, end)) = usual_line(rest, line_start) {
             let (said, behind) = match end.text(b"\"/>") {
                 Some(behind) => (Usual::Hits(hits), behind),
                 None => match usual_end(hits, end) {
@@ -450,10 +453,19 @@ enum Usual<'a> {
     Branch(Branch<'a>),
 }
 
-/// `<line number="1" hits="2` behind blanks: both numbers, and what follows.
+/// What a line starts with up to its number: blanks, and `<line number="`.
+fn usual_start(text: &[u8]) -> Option<&[u8]> {
+    let behind = Fixed::behind_blanks(text).text(b"<line number=\"")?;
+    Some(&text[..text.len() - behind.rest().len()])
+}
+
+/// A line that starts as others do: its number, its hits, and what follows.
 #[inline(always)]
-fn usual_line(text: &[u8]) -> Option<(u32, u64, Fixed<'_>)> {
-    let line = Fixed::behind_blanks(text).text(b"<line number=\"")?;
+fn usual_line<'a>(text: &'a [u8], start: &[u8]) -> Option<(u32, u64, Fixed<'a>)> {
+    let line = match text.strip_prefix(start) {
+        Some(behind) => Fixed::at(behind),
+        None => Fixed::at(&text[usual_start(text)?.len()..]),
+    };
     let (number, line) = line.number()?;
     let (hits, end) = line.text(b"\" hits=\"")?.number()?;
     let number = u32::try_from(number).ok()?;
@@ -649,7 +661,9 @@ mod tests {
             (r#"<line number="7" hits="2" branch="true"/>"#, None),
         ] {
             let line = format!("\r\n\t {text}<");
-            let read = usual_line(line.as_bytes());
+            let start = usual_start(line.as_bytes()).unwrap();
+            let read = usual_line(line.as_bytes(), start);
+            assert_eq!(read, usual_line(line.as_bytes(), b"another start"));
             let read = read.and_then(|(number, hits, end)| Some((number, usual_end(hits, end)?)));
             let read = read.map(|(number, (said, rest))| (number, said, rest.rest()));
             assert_eq!(read, said.map(|said| (7, said, &b"<"[..])), "{text}");

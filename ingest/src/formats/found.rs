@@ -14,14 +14,21 @@ const MUCH_SHORTER: usize = 4;
 #[derive(Default)]
 pub(crate) struct Found {
     files: Vec<(String, FileCoverage)>,
-    /// Places in `files`, by path.
-    places: HashTable<usize>,
+    /// Where the files stand, by path.
+    places: HashTable<Place>,
     hasher: DefaultHashBuilder,
     /// Files that grow by short reports, by their places in `files`.
     growing: HashMap<usize, FileBuilder>,
     /// Counts over `files`, unless some were merged.
     totals: Totals,
     is_merged: bool,
+}
+
+/// Where a file stands among those that were found. The hash of its path is kept: to make room for more
+/// files, no path is looked at.
+struct Place {
+    hash: u64,
+    at: usize,
 }
 
 impl Found {
@@ -31,10 +38,10 @@ impl Found {
             return;
         }
         match self.place_of(&path) {
-            Some(place) => self.merge(place, file),
-            None => {
+            Ok(place) => self.merge(place, file),
+            Err(hash) => {
                 self.totals += file.totals(); // its columns are at hand now
-                self.push(path, file);
+                self.push(hash, path, file);
             }
         }
     }
@@ -45,8 +52,8 @@ impl Found {
         self.is_merged |= other.is_merged;
         for (path, file) in other.finish() {
             match self.place_of(&path) {
-                Some(place) => self.merge(place, file),
-                None => self.push(path, file),
+                Ok(place) => self.merge(place, file),
+                Err(hash) => self.push(hash, path, file),
             }
         }
     }
@@ -72,17 +79,21 @@ impl Found {
         (files, totals)
     }
 
-    fn place_of(&self, path: &str) -> Option<usize> {
-        let is_it = |&place: &usize| self.files[place].0 == path;
-        self.places.find(self.hasher.hash_one(path), is_it).copied()
+    /// Where a file stands, or the hash of its path if it was not added before.
+    fn place_of(&self, path: &str) -> Result<usize, u64> {
+        let hash = self.hasher.hash_one(path);
+        let is_it = |place: &Place| place.hash == hash && self.files[place.at].0 == path;
+        self.places
+            .find(hash, is_it)
+            .map(|place| place.at)
+            .ok_or(hash)
     }
 
     /// Adds a file that was not added before.
-    fn push(&mut self, path: String, file: FileCoverage) {
-        let (hasher, files) = (&self.hasher, &self.files);
-        let hash_of = |&place: &usize| hasher.hash_one(&*files[place].0);
-        let hash = hasher.hash_one(&*path);
-        self.places.insert_unique(hash, self.files.len(), hash_of);
+    fn push(&mut self, hash: u64, path: String, file: FileCoverage) {
+        let at = self.files.len();
+        self.places
+            .insert_unique(hash, Place { hash, at }, |place| place.hash);
         self.files.push((path, file));
     }
 

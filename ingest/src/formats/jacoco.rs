@@ -1,9 +1,8 @@
 //! JaCoCo XML. Source: jacoco.org, `report.dtd`.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use memchr::memmem;
 
 use super::pieces::{cut_xml, read_pieces};

@@ -21,6 +21,9 @@ pub(super) fn cut_xml<'a>(
     end: &[u8],
     may_cut: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Vec<&'a [u8]> {
+    if is_read_whole() {
+        return vec![content];
+    }
     let first = memmem::find(content, end).unwrap_or(content.len());
     let (head, rest) = content.split_at(first);
     let reaches = content.len() <= PIECE_BYTES
@@ -32,12 +35,17 @@ pub(super) fn cut_xml<'a>(
     }
 }
 
+/// Whether one thread reads it all.
+fn is_read_whole() -> bool {
+    rayon::current_num_threads() == 1
+}
+
 fn cut_where<'a>(
     content: &'a [u8],
     end: &[u8],
     may_cut: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Vec<&'a [u8]> {
-    if rayon::current_num_threads() == 1 {
+    if is_read_whole() {
         return vec![content];
     }
     let end = Finder::new(end);

@@ -1,9 +1,8 @@
 //! Source files that a report speaks of piece by piece, under names or numbers of its own. Pieces of
 //! one file meet in one builder, so that the work is linear in the report.
 
-use std::collections::HashMap;
-
 use engine::model::{Coverage, FileBuilder, Kind, Part};
+use hashbrown::HashMap;
 
 use super::Context;
 use crate::error::{Failure, ProblemCode, Result};

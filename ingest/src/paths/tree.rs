@@ -53,6 +53,7 @@ impl Tree {
         let mut order: Vec<(u64, usize)> = listed.iter().map(hash).zip(0..).collect();
         order.sort_unstable(); // of one hash, the network's order decides
         tree.files.reserve(listed.len());
+        tree.runs.reserve(listed.len(), |run| run.hash);
         for run in order.chunk_by(|a, b| a.0 == b.0) {
             tree.add_run(run[0].0, run.iter().map(|&(_, i)| listed[i].clone()));
         }
