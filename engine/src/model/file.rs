@@ -137,6 +137,19 @@ impl FileCoverage {
 
     #[inline]
     pub(super) fn push_plain_lines(&mut self, lines: Range<u32>, hits: u64) {
+        const SHORT: usize = 16;
+        if lines.len() <= SHORT && lines.start < u32::MAX - SHORT as u32 {
+            // As many rows are written at once, always, and those too many taken back.
+            let rows = self.len() + lines.len();
+            let column: [u32; SHORT] = std::array::from_fn(|at| lines.start + at as u32);
+            self.lines.extend_from_slice(&column);
+            self.hits.extend_from_slice(&[hits; SHORT]);
+            self.marks.extend_from_slice(&[PLAIN; SHORT]);
+            self.lines.truncate(rows);
+            self.hits.truncate(rows);
+            self.marks.truncate(rows);
+            return;
+        }
         self.lines.extend(lines);
         self.hits.resize(self.lines.len(), hits);
         self.marks.resize(self.lines.len(), PLAIN);

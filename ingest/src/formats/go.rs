@@ -243,8 +243,14 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
 #[inline(always)]
 fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
     let mut window = Window::new(text)?;
-    let [a, b, c, d, e, end] = [(); 6].map(|()| window.next_other());
-    let found = [a, b, c, d, e, end].map(|at| window.byte(at));
+    let mut next = || window.next_other();
+    let (a, b, c, d, e, end) = (next(), next(), next(), next(), next(), next());
+    let is_spelt = (window.byte(a) == b'.')
+        & (window.byte(b) == b',')
+        & (window.byte(c) == b'.')
+        & (window.byte(d) == b' ')
+        & (window.byte(e) == b' ')
+        & (window.byte(end) == b'\n');
     let digits = [
         a,
         b.wrapping_sub(a + 1),
@@ -256,7 +262,7 @@ fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
     let are_numbers = digits
         .iter()
         .fold(true, |all, &digits| all & (1..=8).contains(&digits));
-    if found != *b".,.  \n" || !are_numbers {
+    if !(is_spelt & are_numbers) {
         return None;
     }
     let (start_line, start_column) = window.numbers((0, a), (a + 1, b));
