@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr_iter, memchr3};
+
 /// Joins `//`, drops `.` and resolves `..` where something precedes it; an empty path is `.`.
 pub(super) fn normalise(path: &str) -> Cow<'_, str> {
     if is_normal(path.as_bytes()) {
@@ -29,9 +31,8 @@ pub(super) fn normalise(path: &str) -> Cow<'_, str> {
 
 /// Whether a path surely is normal: no part of it is empty or starts with a dot.
 fn is_normal(path: &[u8]) -> bool {
-    let odd = path.windows(2).fold(false, |odd, pair| {
-        odd | ((pair[0] == b'/') & ((pair[1] == b'/') | (pair[1] == b'.')))
-    });
+    let is_odd = |slash: usize| matches!(path.get(slash + 1), Some(b'/' | b'.'));
+    let odd = memchr_iter(b'/', path).any(is_odd);
     let ends = |byte: Option<&u8>, odd: &[u8]| byte.is_none_or(|byte| odd.contains(byte));
     !odd && !ends(path.first(), b"./") && !ends(path.last(), b"/")
 }
@@ -39,9 +40,7 @@ fn is_normal(path: &[u8]) -> bool {
 /// A path as the tree compares it.
 pub(super) fn for_tree(path: &str) -> Cow<'_, str> {
     let bytes = path.as_bytes();
-    let odd = bytes.iter().fold(false, |odd, &byte| {
-        odd | (byte == b'*') | (byte == b'\r') | (byte == b'\\')
-    });
+    let odd = memchr3(b'*', b'\r', b'\\', bytes).is_some();
     let is_bare = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
     if !odd && is_bare(bytes.first()) && is_bare(bytes.last()) {
         return normalise(path);
