@@ -350,7 +350,7 @@ fn first_of(word: u64, byte: u8) -> usize {
 }
 
 /// How many blanks a text starts with. Control characters count as such.
-#[inline]
+#[inline(always)]
 pub(crate) fn blanks(text: &[u8]) -> usize {
     const BLANK: u8 = b' ';
     let mut at = 0;
@@ -392,7 +392,7 @@ pub(crate) struct Fixed<'a>(&'a [u8]);
 
 impl<'a> Fixed<'a> {
     /// What follows the blanks that a text starts with.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn behind_blanks(text: &'a [u8]) -> Fixed<'a> {
         match text {
             [b'<', ..] => Fixed(text),
@@ -407,7 +407,7 @@ impl<'a> Fixed<'a> {
     }
 
     /// What is left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rest(self) -> &'a [u8] {
         self.0
     }

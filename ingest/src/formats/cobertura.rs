@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
+use engine::simd::{Work, widely};
 use hashbrown::HashMap;
 use memchr::{memchr, memmem};
 
@@ -136,7 +137,13 @@ impl<'a, 'c> Reader<'a, 'c> {
     fn read(mut self, context: &mut Context<'c>) -> Result<Files<'a>> {
         loop {
             if let (Some(at), None) = (self.current, &self.line) {
-                self.take_usual_lines(self.classes[at].ignored, context);
+                let ignored = self.classes[at].ignored;
+                let reader = &mut self;
+                widely(TakeUsualLines {
+                    reader,
+                    ignored,
+                    context,
+                });
             }
             let Some(markup) = self.scanner.next() else {
                 break;
@@ -257,6 +264,7 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     /// Takes the run of lines at the scanner that are spelt as most tools spell them.
+    #[inline(always)]
     fn take_usual_lines(&mut self, ignored: Option<&IgnoredLines>, context: &Context<'_>) {
         let start = self.scanner.rest();
         let Some(line_start) = usual_start(start) else {
@@ -417,6 +425,22 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 }
 
+/// [`Reader::take_usual_lines`] as work.
+struct TakeUsualLines<'r, 'a, 'c> {
+    reader: &'r mut Reader<'a, 'c>,
+    ignored: Option<&'c IgnoredLines>,
+    context: &'r Context<'c>,
+}
+
+impl Work for TakeUsualLines<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.reader.take_usual_lines(self.ignored, self.context);
+    }
+}
+
 impl<'a> Line<'a> {
     /// The branch of the line, where it tells the numbers of it.
     fn branch(&self) -> Option<Branch<'_>> {
@@ -475,7 +499,7 @@ fn usual_line<'a>(text: &'a [u8], start: &[u8]) -> Option<(u32, u64, Fixed<'a>)>
 }
 
 /// What stands behind the hits of a line: nothing, `branch="false"`, or the coverage of its condition.
-#[inline]
+#[inline(always)]
 fn usual_end(hits: u64, line: Fixed<'_>) -> Option<(Usual<'_>, Fixed<'_>)> {
     let plain = |rest| Some((Usual::Hits(hits), rest));
     let Some(branch) = line.text(b"\" branch=\"") else {

@@ -1,6 +1,7 @@
 //! JaCoCo XML. Source: jacoco.org, `report.dtd`.
 
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
+use engine::simd::{Work, widely};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use memchr::memmem;
@@ -46,7 +47,12 @@ fn parse_piece(content: &[u8], mut reader: Reader, context: &mut Context<'_>) ->
     let mut scanner = Scanner::new(content);
     loop {
         if let Some(source) = &mut reader.source {
-            source.take_plain_lines(&mut scanner, &mut reader.lines);
+            let (scanner, lines) = (&mut scanner, &mut reader.lines);
+            widely(TakePlainLines {
+                source,
+                scanner,
+                lines,
+            });
         }
         reader.take_usual_methods(&mut scanner);
         let Some(markup) = scanner.next() else { break };
@@ -139,7 +145,7 @@ struct Source {
 
 impl Source {
     /// Takes the run of lines at the scanner that are written as JaCoCo writes them.
-    #[inline]
+    #[inline(always)]
     fn take_plain_lines(&mut self, scanner: &mut Scanner<'_>, lines: &mut FileBuilder) {
         if !self.is_plain {
             return;
@@ -189,6 +195,22 @@ impl Source {
             kind
         };
         lines.append(number, kind, coverage, None, complexity);
+    }
+}
+
+/// [`Source::take_plain_lines`] as work.
+struct TakePlainLines<'r, 'a> {
+    source: &'r mut Source,
+    scanner: &'r mut Scanner<'a>,
+    lines: &'r mut FileBuilder,
+}
+
+impl Work for TakePlainLines<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.source.take_plain_lines(self.scanner, self.lines);
     }
 }
 
@@ -418,7 +440,7 @@ impl Reader {
 }
 
 /// `<line nr="1" mi="0" ci="2" mb="0" cb="0"/>` behind blanks, with its length in bytes.
-#[inline]
+#[inline(always)]
 fn plain_line(text: &[u8]) -> Option<(Line, usize)> {
     let line = Fixed::behind_blanks(text);
     let (number, rest) = plain_number(line, b"<line nr=\"")?;
