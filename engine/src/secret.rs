@@ -2,11 +2,17 @@
 
 use std::fmt;
 
+use hmac::{Hmac, Mac as _};
 use rand::TryRngCore as _;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::id::RepoId;
 
 /// What every API token starts with, so that scanners and people know it.
 pub const API_TOKEN_PREFIX: &str = "hl_";
+/// Characters of a graph token.
+const GRAPH_TOKEN_CHARS: usize = 10;
 /// Random bytes in an API token and in a signing key.
 const RANDOM_BYTES: usize = 32;
 
@@ -57,6 +63,29 @@ pub fn hash_token(token: &str) -> [u8; 32] {
     }
 }
 
+/// The token that shows a private repository's badge and graphs, and nothing else: 10 letters and digits that
+/// follow from the instance's key, so that none is stored.
+pub fn graph_token(key: &Secret, repo: RepoId) -> Secret {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
+        .expect("HMAC takes a key of any length");
+    mac.update(b"graph token\n");
+    mac.update(&repo.0.to_le_bytes());
+    let bytes = mac.finalize().into_bytes();
+    let pairs = bytes.chunks_exact(2).take(GRAPH_TOKEN_CHARS);
+    let letters = pairs.map(|pair| {
+        let number = usize::from(u16::from_le_bytes([pair[0], pair[1]]));
+        char::from(LETTERS[number % LETTERS.len()])
+    });
+    Secret(letters.collect())
+}
+
+/// Whether `token` is the repository's [`graph_token`]; takes as long for any wrong one.
+pub fn is_graph_token(key: &Secret, repo: RepoId, token: &str) -> bool {
+    let right = graph_token(key, repo);
+    right.expose().as_bytes().ct_eq(token.as_bytes()).into()
+}
+
 fn random_text() -> String {
     let mut bytes = [0; RANDOM_BYTES];
     rand::rngs::OsRng
@@ -75,6 +104,27 @@ mod tests {
         assert_eq!(hash_token("0F9A2B4C-1D3E-4F50-8A61-72B8C9D0E1F2"), dashed);
         assert_eq!(hash_token(" 0f9a2b4c1d3e4f508a6172b8c9d0e1f2\n"), dashed);
         assert_ne!(hash_token("hl_0f9a2b4c"), dashed);
+    }
+
+    #[test]
+    fn graph_token_is_of_one_repository_and_one_instance() {
+        let key = Secret::new("k");
+        let token = graph_token(&key, RepoId(7));
+        assert_eq!(token.expose().len(), 10);
+        assert!(
+            token
+                .expose()
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric())
+        );
+        assert!(is_graph_token(&key, RepoId(7), token.expose()));
+        assert!(!is_graph_token(&key, RepoId(8), token.expose()));
+        assert!(!is_graph_token(
+            &Secret::new("l"),
+            RepoId(7),
+            token.expose()
+        ));
+        assert!(!is_graph_token(&key, RepoId(7), ""));
     }
 
     #[test]
