@@ -20,6 +20,7 @@ pub mod pack;
 pub mod queue;
 pub mod secret;
 pub mod simd;
+pub mod status;
 pub mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;

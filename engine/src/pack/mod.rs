@@ -7,11 +7,13 @@
 mod chunk;
 mod header;
 mod reader;
+mod selected;
 mod writer;
 
 pub use chunk::{decode_chunk, encode_chunk};
 pub use header::{FileEntry, Header};
 pub use reader::Pack;
+pub use selected::Selected;
 pub use writer::encode;
 
 use std::fmt;
@@ -24,7 +26,8 @@ pub const VERSION: u8 = 1;
 /// Version of the parsers: part of every pack, so that a better parser makes another pack.
 pub const PARSER: u32 = 1;
 
-const MAGIC: [u8; 4] = *b"HLPK";
+/// What every pack starts with.
+pub const MAGIC: [u8; 4] = *b"HLPK";
 /// Bytes before the compressed header: magic, version, padding, its length.
 const PREFIX_BYTES: usize = 12;
 
