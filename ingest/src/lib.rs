@@ -7,6 +7,7 @@ pub mod components;
 mod detect;
 pub mod envelope;
 mod error;
+pub mod export;
 pub mod filter;
 mod formats;
 #[cfg(feature = "fuzzing")]
