@@ -14,6 +14,7 @@ use ingest::job::Worker;
 use ingest::yamls::Yamls;
 
 use crate::config::Config;
+use crate::handlers::graphs::Drawn;
 use crate::middleware::limit::RateLimit;
 
 /// Handles on the node's parts; cheap to clone.
@@ -33,6 +34,10 @@ pub struct App {
     pub config: Arc<Config>,
     /// The rate limit of upload calls.
     pub upload_limit: Arc<RateLimit>,
+    /// The instance's key, from which signatures and graph tokens follow.
+    pub key: Secret,
+    /// Graphs that were drawn.
+    pub graphs: Arc<Drawn>,
 }
 
 impl App {
@@ -44,7 +49,7 @@ impl App {
             .map_err(|e| Error::io(format!("create {}", data.display()), e))?;
         let db = open_db(&config, clock.clone()).await?;
         let key = signing_key(&db).await?;
-        let blobs = LocalBlobs::open(&data.join("blobs"), key, clock.clone())?;
+        let blobs = LocalBlobs::open(&data.join("blobs"), key.clone(), clock.clone())?;
         let cache = Arc::new(Cache::open(
             &data.join("cache").join(role),
             CacheLimits::default(),
@@ -60,6 +65,8 @@ impl App {
             clock,
             config: Arc::new(config),
             upload_limit,
+            key,
+            graphs: Arc::default(),
         })
     }
 
@@ -86,8 +93,8 @@ pub async fn open_db(config: &Config, clock: Clock) -> Result<Db> {
     Ok(db)
 }
 
-/// The instance's key for signed URLs: made at the first start, kept in the database.
-async fn signing_key(db: &Db) -> Result<Secret> {
+/// The instance's key: made at the first start, kept in the database.
+pub async fn signing_key(db: &Db) -> Result<Secret> {
     let fresh = new_signing_key();
     let key = db.write(move |conn| {
         Box::pin(

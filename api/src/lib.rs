@@ -11,4 +11,5 @@ pub mod middleware;
 pub mod openapi;
 pub mod router;
 pub mod server;
+pub mod svg;
 pub mod times;

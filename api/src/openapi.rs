@@ -1,9 +1,10 @@
 //! The REST API described as OpenAPI, derived from the handlers and their shapes.
 
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::server::Server;
 use utoipa::{Modify, OpenApi};
 
-use crate::handlers::{branches, commits, journal, paths, reports, repos};
+use crate::handlers::{badges, branches, commits, graphs, journal, paths, reports, repos};
 
 /// The whole description.
 pub fn document() -> utoipa::openapi::OpenApi {
@@ -33,9 +34,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
         reports::get_report,
         reports::get_tree,
         reports::get_file,
+        badges::answer,
+        graphs::answer,
     ),
     security((), ("bearer" = [])),
-    modifiers(&Bearer)
+    modifiers(&Bearer, &Pictures)
 )]
 struct Api;
 
@@ -47,5 +50,20 @@ impl Modify for Bearer {
         let components = api.components.get_or_insert_default();
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("bearer", scheme);
+    }
+}
+
+/// Says that pictures stand at the root of the server, and need no token of the API.
+struct Pictures;
+
+impl Modify for Pictures {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let pictures = api.paths.paths.iter_mut();
+        for (_, item) in pictures.filter(|(path, _)| path.contains("/graph/")) {
+            item.servers = Some(vec![Server::new("/")]);
+            if let Some(get) = &mut item.get {
+                get.security = Some(vec![SecurityRequirement::default()]);
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::config::CALL_MAX_BYTES;
 use crate::error::Error;
 use crate::handlers::{
-    blobs, bundles, downloads, health, legacy, pulls, rest, test_results, uploads, validate,
+    blobs, bundles, downloads, health, images, legacy, pulls, rest, test_results, uploads, validate,
 };
 use crate::middleware::limit::limit_uploads;
 use crate::middleware::log::log_requests;
@@ -33,6 +33,7 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
         .layer(from_fn_with_state(app.clone(), limit_uploads));
     let reads = Router::new()
         .merge(rest::routes())
+        .merge(images::routes())
         .layer(CompressionLayer::new());
     let routes = Router::new()
         .merge(uploads)
@@ -54,7 +55,8 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
     Router::new().fallback_service(normalised)
 }
 
-async fn unknown_path(uri: Uri) -> Response {
+/// `{"error": …}`, status 404: no such path.
+pub async fn unknown_path(uri: Uri) -> Response {
     tracing::debug!(path = uri.path(), "unknown path");
     Error::Body(
         StatusCode::NOT_FOUND,

@@ -5,17 +5,17 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use engine::clock::Clock;
 use engine::db::owners::upsert_owner;
-use engine::db::repos::{NewRepo, upsert_repo};
+use engine::db::repos::{NewRepo, find_repo, upsert_repo};
 use engine::db::tokens::{
     NewApiToken, UploadToken, insert_api_token, insert_upload_token, revoke_upload_tokens_of_repo,
 };
 use engine::db::{Db, Page};
 use engine::id::{JobId, OwnerId, RepoId, TokenId};
 use engine::queue;
-use engine::secret::{hash_token, new_api_token, new_upload_token};
+use engine::secret::{graph_token, hash_token, new_api_token, new_upload_token};
 
 use super::{DataArgs, print};
-use crate::app::open_db;
+use crate::app::{open_db, signing_key};
 use crate::auth::upload::SERVICES;
 
 /// Jobs that one list shows at most.
@@ -67,6 +67,8 @@ enum RepoCommand {
 enum TokenCommand {
     /// Make an API token; prints it
     Add(TokenAddArgs),
+    /// Print the token that shows a private repository's badge and graphs
+    Graph(TokenGraphArgs),
 }
 
 #[derive(Args)]
@@ -81,6 +83,14 @@ struct RepoAddArgs {
     /// End the repository's other upload tokens
     #[arg(long)]
     revoke_others: bool,
+}
+
+#[derive(Args)]
+struct TokenGraphArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// `service/owner/name`, as github/acme/widgets
+    repo: String,
 }
 
 #[derive(Args)]
@@ -110,6 +120,7 @@ pub(super) async fn run(args: AdminArgs) -> anyhow::Result<()> {
     match args.command {
         AdminCommand::Repo(RepoCommand::Add(args)) => add_repo(args).await,
         AdminCommand::Token(TokenCommand::Add(args)) => add_token(args).await,
+        AdminCommand::Token(TokenCommand::Graph(args)) => show_graph_token(args).await,
         AdminCommand::Job(JobCommand::List(data)) => list_dead_jobs(&data).await,
         AdminCommand::Job(JobCommand::Revive(args)) => revive_job(args).await,
     }
@@ -232,4 +243,18 @@ async fn add_token(args: TokenAddArgs) -> anyhow::Result<()> {
     });
     added.await?;
     print(token.expose())
+}
+
+async fn show_graph_token(args: TokenGraphArgs) -> anyhow::Result<()> {
+    let (service, owner, name) = split_repo(&args.repo)?;
+    let db = open(&args.data).await?;
+    let found = find_repo(&mut db.read().await?, service, &owner, name).await?;
+    let (_, repo) = found.with_context(|| {
+        format!(
+            "repository {} is not known: add it with hitline admin repo add",
+            args.repo
+        )
+    })?;
+    let key = signing_key(&db).await?;
+    print(graph_token(&key, repo.id).expose())
 }

@@ -1,8 +1,12 @@
 //! The commands of the binary.
 
 mod admin;
+mod check;
+mod compare;
 mod doctor;
+mod offline;
 mod parse;
+mod report;
 mod serve;
 pub mod upload;
 
@@ -35,6 +39,12 @@ enum Command {
     Admin(admin::AdminArgs),
     /// Find coverage reports and upload them
     Upload(Box<upload::UploadArgs>),
+    /// Merge the reports here, as a server would, and print totals or another format
+    Report(Box<report::ReportArgs>),
+    /// Compare the reports here with those of a base, as a server would
+    Compare(Box<compare::CompareArgs>),
+    /// Check the reports here by the statuses of the codecov.yml; fails if one does
+    Check(Box<check::CheckArgs>),
     /// Parse reports offline and print what Hitline makes of them
     Parse(parse::ParseArgs),
     /// Print the OpenAPI document
@@ -71,6 +81,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(args).await,
         Command::Admin(args) => admin::run(args).await,
         Command::Upload(args) => upload::run(*args).await,
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Parse(args) => parse::run(&args),
         Command::Openapi => print(&crate::openapi::document().to_pretty_json()?),
     }

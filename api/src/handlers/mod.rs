@@ -1,11 +1,14 @@
 //! One file per resource: extract, authorise, one call inwards, answer.
 
+pub mod badges;
 pub mod blobs;
 pub mod branches;
 pub mod bundles;
 pub mod commits;
 pub mod downloads;
+pub mod graphs;
 pub mod health;
+pub mod images;
 pub mod intake;
 pub mod journal;
 pub mod legacy;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
-const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// The commit whose report has two uploads.
+pub(crate) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const PARENT: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 const EMPTY: &str = "cccccccccccccccccccccccccccccccccccccccc";
 const WIDGETS: &str = "github/acme/repos/widgets";
@@ -43,8 +44,8 @@ end_of_record
 ";
 
 /// A server that holds `acme/widgets`, which is private, with two commits that have reports and one that has none.
-struct Api {
-    app: TestApp,
+pub(crate) struct Api {
+    pub(crate) app: TestApp,
     token: String,
 }
 
@@ -57,7 +58,8 @@ struct Answer {
 }
 
 impl Api {
-    async fn start() -> Api {
+    /// Starts it; all uploads are counted.
+    pub(crate) async fn start() -> Api {
         let app = TestApp::start().await;
         let upload_token = app.upload_token("github/acme/widgets").await;
         let token = app.api_token("acme").await;
@@ -84,7 +86,14 @@ impl Api {
     }
 
     /// Sends one report as the current clients do, and waits until it is counted.
-    async fn upload(&self, token: &str, repo: &str, facts: Value, name: &str, report: &str) {
+    pub(crate) async fn upload(
+        &self,
+        token: &str,
+        repo: &str,
+        facts: Value,
+        name: &str,
+        report: &str,
+    ) {
         self.upload_body(token, repo, facts, envelope(name, report))
             .await;
     }
@@ -107,7 +116,7 @@ impl Api {
     }
 
     /// Adds the public repository `acme/{name}` with one report.
-    async fn add_public(&self, name: &str) {
+    pub(crate) async fn add_public(&self, name: &str) {
         let token = self.app.public_repo(&format!("github/acme/{name}")).await;
         let facts = json!({"commitid": HEAD, "branch": "main"});
         self.upload(&token, name, facts, "lcov.info", UNIT).await;

@@ -5,10 +5,12 @@
 mod api;
 mod app;
 mod bad_input;
+mod badges;
 mod captures;
 mod cli;
 mod crash;
 mod node;
+mod offline;
 mod older;
 mod parse;
 mod rest;

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::app::TestApp;
 use crate::rest;
 
-fn git(folder: &Path, args: &[&str]) -> String {
+/// Runs git, which must succeed; what it prints.
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
     let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
     let output = Command::new("git")
         .current_dir(folder)

@@ -6,20 +6,20 @@ use std::process::Command;
 use crate::auth::upload::SERVICES;
 
 /// A checkout: the folder that git answers for.
-pub(super) struct Checkout {
-    pub(super) root: PathBuf,
+pub(in crate::cli) struct Checkout {
+    pub(in crate::cli) root: PathBuf,
 }
 
 /// Where a remote URL points: its host without user and port, and `owner/repository`.
 #[derive(Debug, PartialEq)]
-pub(super) struct Remote {
-    pub(super) host: String,
-    pub(super) slug: String,
+pub(in crate::cli) struct Remote {
+    pub(in crate::cli) host: String,
+    pub(in crate::cli) slug: String,
 }
 
 impl Checkout {
     /// The checkout that holds `folder`. Errors: why git knows none, as git says it.
-    pub(super) fn find(folder: &Path) -> Result<Checkout, String> {
+    pub(in crate::cli) fn find(folder: &Path) -> Result<Checkout, String> {
         let top = text(folder, &["rev-parse", "--show-toplevel"])?;
         Ok(Checkout {
             root: PathBuf::from(top),
@@ -27,7 +27,7 @@ impl Checkout {
     }
 
     /// The commit that was pushed: of a merge its second parent (the merged branch's head), else HEAD itself.
-    pub(super) fn commit(&self) -> Result<String, String> {
+    pub(in crate::cli) fn commit(&self) -> Result<String, String> {
         let parents = text(&self.root, &["rev-parse", "HEAD^@"]).unwrap_or_default();
         match parents.lines().collect::<Vec<_>>()[..] {
             [_, merged] => Ok(merged.to_owned()),
@@ -36,14 +36,14 @@ impl Checkout {
     }
 
     /// The branch that is checked out; `None` on a detached HEAD.
-    pub(super) fn branch(&self) -> Option<String> {
+    pub(in crate::cli) fn branch(&self) -> Option<String> {
         text(&self.root, &["symbolic-ref", "--short", "-q", "HEAD"])
             .ok()
             .filter(|branch| !branch.is_empty())
     }
 
     /// The remote `origin`, or the first one if there is no `origin`.
-    pub(super) fn remote(&self) -> Option<Remote> {
+    pub(in crate::cli) fn remote(&self) -> Option<Remote> {
         let names = text(&self.root, &["remote"]).ok()?;
         let name = names
             .lines()
@@ -53,8 +53,26 @@ impl Checkout {
     }
 }
 
+/// What head changes since it left base, as a unified diff: what the providers show of a pull request. Errors: git's
+/// words, as for a commit that it does not know.
+pub(in crate::cli) fn diff(root: &Path, base: &str, head: &str) -> Result<String, String> {
+    let range = format!("{base}...{head}");
+    let options = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M"];
+    let arguments = [&options[..], &["--end-of-options", &range]].concat();
+    Ok(String::from_utf8_lossy(&output(root, &arguments)?).into_owned())
+}
+
+/// The whole hash of the commit of this name.
+pub(in crate::cli) fn sha(root: &Path, name: &str) -> Result<String, String> {
+    let commit = format!("{name}^{{commit}}");
+    text(
+        root,
+        &["rev-parse", "--verify", "--end-of-options", &commit],
+    )
+}
+
 /// The tracked files under `root`, relative to it, in git's order. Names that are not UTF-8 are made so.
-pub(super) fn list_files(root: &Path) -> Result<Vec<String>, String> {
+pub(in crate::cli) fn list_files(root: &Path) -> Result<Vec<String>, String> {
     let listed = output(root, &["ls-files", "-z"])?;
     let names = listed
         .split(|byte| *byte == 0)
@@ -66,7 +84,7 @@ pub(super) fn list_files(root: &Path) -> Result<Vec<String>, String> {
 
 /// Reads a git URL: `https://host/a/b.git`, `ssh://git@host:22/a/b`, `git@host:a/b`. `None` for a local path.
 /// Source: git-fetch(1), GIT URLS.
-pub(super) fn parse_remote(url: &str) -> Option<Remote> {
+pub(in crate::cli) fn parse_remote(url: &str) -> Option<Remote> {
     let (authority, path) = match url.trim().split_once("://") {
         Some((_, rest)) => rest.split_once('/')?,
         None => url
@@ -100,13 +118,13 @@ pub(super) fn parse_remote(url: &str) -> Option<Remote> {
 }
 
 /// Names the git service of a host: the three public ones, or a host whose first label is a service's name.
-pub(super) fn service_of_host(host: &str) -> Option<&'static str> {
+pub(in crate::cli) fn service_of_host(host: &str) -> Option<&'static str> {
     let label = host.split('.').next()?;
     SERVICES.into_iter().find(|service| *service == label)
 }
 
 /// Whether `slug` is `owner/repository`, or `group/subgroup/repository`, in characters that a URL's path takes.
-pub(super) fn is_slug(slug: &str) -> bool {
+pub(in crate::cli) fn is_slug(slug: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || "-_.~".contains(c);
     slug.contains('/')
         && slug
@@ -115,7 +133,7 @@ pub(super) fn is_slug(slug: &str) -> bool {
 }
 
 /// Writes a slug as the upload paths want it: `a/b` as `a::::b`, `a/b/c` as `a:::b::::c`.
-pub(super) fn encode_slug(slug: &str) -> String {
+pub(in crate::cli) fn encode_slug(slug: &str) -> String {
     match slug.rsplit_once('/') {
         Some((owner, repo)) => format!("{}::::{repo}", owner.replace('/', ":::")),
         None => slug.to_owned(),

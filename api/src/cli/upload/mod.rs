@@ -8,20 +8,19 @@
 mod ci;
 mod find;
 mod fixes;
-mod git;
+pub(super) mod gather;
+pub(super) mod git;
 mod identity;
-mod payload;
+pub(super) mod payload;
 mod send;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use ci::Env;
-use find::Search;
-use git::Checkout;
+use gather::GatherArgs;
 use identity::Identity;
 use payload::{Body, Contents};
 use send::{Encoding, Server};
@@ -39,25 +38,8 @@ pub struct UploadArgs {
     #[arg(short = 't', long)]
     token: Option<String>,
 
-    /// Report to upload, beside those found; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    files: Vec<PathBuf>,
-
-    /// Upload only the reports given with --file
-    #[arg(long)]
-    disable_search: bool,
-
-    /// Folder to search for reports [default: the current folder]
-    #[arg(short = 's', long, value_name = "FOLDER")]
-    dir: Option<PathBuf>,
-
-    /// Name or path of a folder not to search; may be repeated
-    #[arg(long, value_name = "FOLDER")]
-    exclude: Vec<PathBuf>,
-
-    /// Folder that the repository's paths are relative to [default: the checkout's top]
-    #[arg(long, visible_alias = "network-root-folder", value_name = "FOLDER")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    gather: GatherArgs,
 
     /// Flag that groups this upload with others; may be repeated
     #[arg(short = 'F', long = "flag", value_name = "FLAG")]
@@ -111,18 +93,6 @@ pub struct UploadArgs {
     /// Environment variable to send with the upload; may be repeated
     #[arg(short = 'e', long = "env", value_name = "NAME")]
     env: Vec<String>,
-
-    /// Send only the names of repository files that start with this
-    #[arg(long, value_name = "PREFIX")]
-    network_filter: Option<String>,
-
-    /// Put this before the names of repository files that are sent
-    #[arg(long, value_name = "PREFIX")]
-    network_prefix: Option<String>,
-
-    /// Do not tell the server which lines hold no code
-    #[arg(long)]
-    disable_file_fixes: bool,
 
     /// Do everything but send; prints what would be announced
     #[arg(short = 'd', long)]
@@ -188,53 +158,13 @@ async fn upload(args: UploadArgs) -> Result<()> {
 
 /// Gathers all that is sent, without asking the server.
 fn prepare(args: &UploadArgs, env: &Env, has_token: bool) -> Result<(Identity, Body)> {
-    let current = std::env::current_dir().context("find the current folder")?;
-    let dir = folder(args.dir.as_deref().unwrap_or(&current))?;
-    let given_root = args.root.as_deref().map(folder).transpose()?;
-    let checkout =
-        Checkout::find(given_root.as_deref().unwrap_or(&dir)).or_else(|_| Checkout::find(&current));
+    let folders = args.gather.folders()?;
     let mut ci = ci::detect(env);
     if let Some(event) = ci::read_event(env) {
         ci::add_github_event(&mut ci, &event);
     }
-    let identity = Identity::resolve(args, env, &ci, &checkout, has_token)?;
-
-    let of_checkout = checkout
-        .as_ref()
-        .ok()
-        .map(|checkout| folder(&checkout.root))
-        .transpose()?;
-    let root = given_root.or(of_checkout).unwrap_or(current);
-    let search = if args.disable_search {
-        Search::Off
-    } else {
-        Search::On
-    };
-    let reports = find::reports(&dir, &args.files, search, &args.exclude)?;
-    if reports.is_empty() {
-        bail!(
-            "no coverage report found below {}: run the tests with coverage first, or name the report with --file",
-            dir.display()
-        );
-    }
-    let tracked = match git::list_files(&root) {
-        Ok(names) => names,
-        Err(_) => find::files(&root)?,
-    };
-    let contents = Contents {
-        network: network(
-            &tracked,
-            args.network_filter.as_deref(),
-            args.network_prefix.as_deref(),
-        ),
-        fixed: if args.disable_file_fixes {
-            Vec::new()
-        } else {
-            tracked
-        },
-        reports,
-        root,
-    };
+    let identity = Identity::resolve(args, env, &ci, &folders.checkout, has_token)?;
+    let contents = args.gather.gather(&folders)?;
     describe(&identity, &contents);
     Ok((identity, payload::write(&contents)?))
 }
@@ -266,20 +196,6 @@ async fn send(
         Some(result_url) => print(&result_url),
         None => Ok(()),
     }
-}
-
-fn folder(path: &Path) -> Result<PathBuf> {
-    path.canonicalize()
-        .with_context(|| format!("open folder {}", path.display()))
-}
-
-/// The names to send: those that start with `filter`, with `prefix` put before them.
-fn network(names: &[String], filter: Option<&str>, prefix: Option<&str>) -> Vec<String> {
-    let kept = names
-        .iter()
-        .filter(|name| filter.is_none_or(|filter| name.starts_with(filter)));
-    kept.map(|name| format!("{}{name}", prefix.unwrap_or_default()))
-        .collect()
 }
 
 fn describe(identity: &Identity, contents: &Contents) {
@@ -326,16 +242,6 @@ mod tests {
         assert!(parse(&[]).fail_on_error && parse(&["-Z"]).fail_on_error);
         assert!(!parse(&["--fail-on-error=false"]).fail_on_error);
         assert!(Command::try_parse_from(["upload", "--git-service", "sourcehut"]).is_err());
-    }
-
-    #[test]
-    fn network_is_filtered_then_prefixed() {
-        let names = ["src/a.py", "doc/b.md"].map(str::to_owned);
-        assert_eq!(network(&names, None, None), names);
-        assert_eq!(
-            network(&names, Some("src/"), Some("lib/")),
-            ["lib/src/a.py"]
-        );
     }
 
     #[test]

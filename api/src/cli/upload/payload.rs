@@ -23,27 +23,27 @@ const BASE64_INPUT_BYTES: usize = 48 * 1024;
 const ZSTD_LEVEL: i32 = 1;
 
 /// What an upload carries.
-pub(super) struct Contents {
+pub(in crate::cli) struct Contents {
     /// The folder that names are relative to.
-    pub(super) root: PathBuf,
+    pub(in crate::cli) root: PathBuf,
     /// The reports' paths.
-    pub(super) reports: Vec<PathBuf>,
+    pub(in crate::cli) reports: Vec<PathBuf>,
     /// The names of the repository's files as they are sent.
-    pub(super) network: Vec<String>,
+    pub(in crate::cli) network: Vec<String>,
     /// The names of the files to read for fixes; empty if fixes are off.
-    pub(super) fixed: Vec<String>,
+    pub(in crate::cli) fixed: Vec<String>,
 }
 
 /// A body in a temporary file that goes when it is dropped.
-pub(super) struct Body {
+pub(in crate::cli) struct Body {
     file: File,
     /// The length of the body.
-    pub(super) size_bytes: u64,
+    pub(in crate::cli) size_bytes: u64,
 }
 
 impl Body {
     /// The body from its first byte, as a handle of its own. Handles share their position: read one at a time.
-    pub(super) fn reader(&self) -> io::Result<File> {
+    pub(in crate::cli) fn reader(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
         Ok(file)
@@ -51,7 +51,7 @@ impl Body {
 }
 
 /// Writes the body of `contents`. Errors: a report that cannot be read, no space for the temporary file.
-pub(super) fn write(contents: &Contents) -> Result<Body> {
+pub(in crate::cli) fn write(contents: &Contents) -> Result<Body> {
     let mut out = BufWriter::with_capacity(READ_BYTES, temporary_file()?);
     write_fixes(&mut out, contents)?;
     out.write_all(b",\"network_files\":")?;
@@ -68,7 +68,7 @@ pub(super) fn write(contents: &Contents) -> Result<Body> {
 }
 
 /// The same body, compressed with zstd.
-pub(super) fn compress(body: &Body) -> Result<Body> {
+pub(in crate::cli) fn compress(body: &Body) -> Result<Body> {
     let mut out = zstd::Encoder::new(temporary_file()?, ZSTD_LEVEL)?;
     out.set_pledged_src_size(Some(body.size_bytes))?;
     io::copy(
@@ -142,7 +142,7 @@ fn write_report(out: &mut impl Write, root: &Path, path: &Path, buffer: &mut [u8
 }
 
 /// A report's name relative to `root` if it lies below it, else its whole path; separated by `/`.
-pub(super) fn sent_name(root: &Path, path: &Path) -> String {
+pub(in crate::cli) fn sent_name(root: &Path, path: &Path) -> String {
     let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
     if std::path::MAIN_SEPARATOR == '/' {
         name.into_owned()

@@ -4,6 +4,8 @@ use engine::model::Totals;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::svg::tree::first_part;
+
 /// A directory or a file of a report.
 #[derive(Serialize, ToSchema, PartialEq, Debug)]
 pub struct Node {
@@ -67,14 +69,6 @@ fn node(group: &[(&str, Totals)], start: usize, depth: usize) -> Node {
         partials: totals.partials,
         misses: totals.misses,
         children: (is_directory && depth > 1).then(|| grow(group, end, depth - 1)),
-    }
-}
-
-/// Up to the first slash and with it; everything if there is none.
-fn first_part(path: &str) -> &str {
-    match path.find('/') {
-        Some(slash) => &path[..=slash],
-        None => path,
     }
 }
 

@@ -176,7 +176,7 @@ impl Serialize for LineCoverage {
 }
 
 /// The API's number for how a line is covered.
-fn code(coverage: Coverage) -> Option<i8> {
+pub fn code(coverage: Coverage) -> Option<i8> {
     match coverage.state() {
         Some(State::Hit) => Some(0),
         Some(State::Miss) => Some(1),
