@@ -48,6 +48,11 @@ macro_rules! ids {
             pub fn generate(now_us: i64) -> $name {
                 $name(next(now_us))
             }
+
+            /// What stands so long before this id; never negative.
+            pub fn before_us(self, by_us: i64) -> $name {
+                $name(self.0.saturating_sub(by_us << PROCESS_BITS).max(0))
+            }
         }
 
         impl std::fmt::Display for $name {

@@ -12,6 +12,7 @@ pub mod compare;
 pub mod db;
 pub mod diff;
 pub mod error;
+pub mod flag_expr;
 pub mod fold;
 pub mod id;
 pub mod mmap;

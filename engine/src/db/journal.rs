@@ -47,7 +47,19 @@ pub struct Step {
     pub duration_us: i64,
 }
 
-/// Inserts one step.
+/// Commits share so many topics.
+const TOPICS: u32 = 64;
+
+/// The topic (`Db::subscribe`) that wakes those who wait for a step of this commit. Some commits share one, so that
+/// there are never many.
+pub fn topic(sha: &str) -> String {
+    let place = sha.bytes().fold(0_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    format!("journal/{}", place % TOPICS)
+}
+
+/// Inserts one step, and wakes those who wait for it.
 pub async fn insert_step(conn: &mut Conn, step: &Step) -> Result<()> {
     const SQL: &str = "insert into journal (id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail,
             started_us, duration_us)
@@ -67,6 +79,7 @@ pub async fn insert_step(conn: &mut Conn, step: &Step) -> Result<()> {
             .bind(step.started_us)
             .bind(step.duration_us)
     )?;
+    conn.notify(&topic(&step.commit_sha));
     Ok(())
 }
 
@@ -104,4 +117,23 @@ pub async fn list_steps(
         .bind(page.offset)
         .fetch_all(c))?;
     Ok((rows, total))
+}
+
+/// The steps of a commit behind this one, in the order of their ids; at most `limit`.
+pub async fn list_steps_after(
+    conn: &mut Conn,
+    repo: RepoId,
+    sha: &str,
+    after: JournalId,
+    limit: i64,
+) -> Result<Vec<Step>> {
+    const SQL: &str = "select id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail, started_us,
+            duration_us
+        from journal where repo_id = $1 and commit_sha = $2 and id > $3 order by id limit $4";
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(repo)
+        .bind(sha)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(c))?)
 }
