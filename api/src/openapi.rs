@@ -4,7 +4,10 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::server::Server;
 use utoipa::{Modify, OpenApi};
 
-use crate::handlers::{badges, branches, commits, graphs, journal, paths, reports, repos};
+use crate::handlers::{
+    badges, branches, commits, events, exports, graphs, journal, lines, paths, reports, repos,
+    verdicts,
+};
 
 /// The whole description.
 pub fn document() -> utoipa::openapi::OpenApi {
@@ -29,6 +32,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
         commits::get_commit,
         commits::list_uploads,
         paths::get_paths,
+        verdicts::get_verdict,
+        exports::get_export,
+        events::get_events,
+        lines::get_provenance,
+        lines::get_history,
         journal::list_steps,
         reports::get_totals,
         reports::get_report,

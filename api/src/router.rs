@@ -16,7 +16,8 @@ use crate::app::App;
 use crate::config::CALL_MAX_BYTES;
 use crate::error::Error;
 use crate::handlers::{
-    blobs, bundles, downloads, health, images, legacy, pulls, rest, test_results, uploads, validate,
+    blobs, bundles, downloads, health, images, legacy, pulls, rest, test_results, uploads,
+    validate, verdicts,
 };
 use crate::middleware::limit::limit_uploads;
 use crate::middleware::log::log_requests;
@@ -30,6 +31,7 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
         .merge(test_results::routes())
         .merge(bundles::routes())
         .merge(pulls::routes())
+        .merge(verdicts::routes())
         .layer(from_fn_with_state(app.clone(), limit_uploads));
     let reads = Router::new()
         .merge(rest::routes())

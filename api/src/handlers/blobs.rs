@@ -1,20 +1,23 @@
 //! The object store's own URLs, in embedded mode: signed, so that whoever has one needs no token.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::put;
+use axum::{Json, Router};
 use engine::blob::{Blobs as _, Method};
 use engine::db::uploads::find_upload_by_path;
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
 use super::intake::receive;
+use super::rest::params::Params;
+use super::verdicts::{after_bytes, wait_of};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::middleware::base::BaseUrl;
 
 /// `/blob/{key}`.
 pub fn routes() -> Router<App> {
@@ -40,18 +43,25 @@ fn verify(app: &App, method: Method, key: &str, signed: &Signature) -> Result<()
     }
 }
 
-/// `PUT`: takes the bytes of an upload. 200 with an empty body once they are durable.
+/// `PUT`: takes the bytes of an upload. 200 with an empty body once they are durable; with `wait`, what became of
+/// them.
 async fn write(
     State(app): State<App>,
     Path(key): Path<String>,
     Query(signed): Query<Signature>,
+    params: Params,
+    base: BaseUrl,
     body: Body,
 ) -> Result<Response> {
     verify(&app, Method::Put, &key, &signed)?;
     let upload = find_upload_by_path(&mut app.db.read().await?, &key).await?;
     let upload = upload.ok_or_else(|| Error::not_found(format!("No upload belongs to {key}.")))?;
+    let wait = wait_of(&params)?;
     receive(&app, &upload, body).await?;
-    Ok(StatusCode::OK.into_response())
+    Ok(match wait {
+        None => StatusCode::OK.into_response(),
+        Some(wait) => Json(after_bytes(&app, &base, &upload, wait).await?).into_response(),
+    })
 }
 
 /// `GET`: the bytes of an object, streamed.

@@ -1,9 +1,13 @@
 //! The journal of a commit: what happened to its uploads, step by step.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
+use engine::db::Conn;
 use engine::db::journal;
 use engine::db::uploads::list_external_ids;
+use engine::id::{CommitId, UploadId};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -38,6 +42,22 @@ pub struct StepBody {
     pub duration_ms: f64,
 }
 
+impl StepBody {
+    /// A step, with the id by which the uploader knows the upload.
+    pub fn new(step: journal::Step, upload: Option<String>) -> engine::Result<StepBody> {
+        Ok(StepBody {
+            step: step.step,
+            verdict: step.verdict.to_string(),
+            code: step.code,
+            message: step.message,
+            detail: step.detail.as_deref().map(stored_json).transpose()?,
+            upload,
+            started_at: iso_micros(step.started_us),
+            duration_ms: step.duration_us as f64 / 1000.0,
+        })
+    }
+}
+
 /// `GET …/commits/{sha}/journal`: every step of a commit's uploads and report, in order of time.
 #[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/journal", tag = "commits",
     params(CommitKey, PageQuery),
@@ -52,22 +72,23 @@ pub async fn list_steps(
     let page = list_page!(paging, |page| {
         journal::list_steps(&mut conn, repo.id, &commit.sha, page).await?
     });
-    let uploads = || page.results.iter().filter_map(|step| step.upload_id);
-    let names = match (uploads().min(), uploads().max()) {
-        (Some(first), Some(last)) => list_external_ids(&mut conn, commit.id, first, last).await?,
-        _ => Default::default(),
-    };
+    let names = names_of(&mut conn, commit.id, &page.results).await?;
     let page = page.try_map(|step| {
-        Ok(StepBody {
-            step: step.step,
-            verdict: step.verdict.to_string(),
-            code: step.code,
-            message: step.message,
-            detail: step.detail.as_deref().map(stored_json).transpose()?,
-            upload: step.upload_id.and_then(|id| names.get(&id).cloned()),
-            started_at: iso_micros(step.started_us),
-            duration_ms: step.duration_us as f64 / 1000.0,
-        })
+        let upload = step.upload_id.and_then(|id| names.get(&id).cloned());
+        Ok(StepBody::new(step, upload)?)
     });
     Ok(Json(page?))
+}
+
+/// The ids by which uploaders know the uploads of these steps.
+pub async fn names_of(
+    conn: &mut Conn,
+    commit: CommitId,
+    steps: &[journal::Step],
+) -> engine::Result<HashMap<UploadId, String>> {
+    let uploads = || steps.iter().filter_map(|step| step.upload_id);
+    match (uploads().min(), uploads().max()) {
+        (Some(first), Some(last)) => list_external_ids(conn, commit, first, last).await,
+        _ => Ok(HashMap::new()),
+    }
 }

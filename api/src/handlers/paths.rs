@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 #[into_params(parameter_in = Path)]
 pub struct UploadKey {
     /// The id by which the uploader knows it.
-    upload: String,
+    pub upload: String,
 }
 
 /// What became of the paths that an upload's reports name.

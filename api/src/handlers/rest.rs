@@ -14,7 +14,7 @@ use engine::db::repos::Repo;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{branches, commits, journal, paths, reports, repos};
+use super::{branches, commits, events, exports, journal, lines, paths, reports, repos, verdicts};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::openapi;
@@ -39,6 +39,20 @@ pub fn routes() -> Router<App> {
             &in_repo("/commits/{sha}/uploads/{upload}/paths"),
             get(paths::get_paths),
         )
+        .route(
+            &in_repo("/commits/{sha}/uploads/{upload}/verdict"),
+            get(verdicts::get_verdict),
+        )
+        .route(
+            &in_repo("/commits/{sha}/export/{format}"),
+            get(exports::get_export),
+        )
+        .route(&in_repo("/commits/{sha}/events"), get(events::get_events))
+        .route(
+            &in_repo("/commits/{sha}/lines/{*path}"),
+            get(lines::get_provenance),
+        )
+        .route(&in_repo("/lines/{*rest}"), get(lines::get_history))
         .route(&in_repo("/commits/{sha}/journal"), get(journal::list_steps))
         .route(&in_repo("/totals"), get(reports::get_totals))
         .route(&in_repo("/report"), get(reports::get_report))

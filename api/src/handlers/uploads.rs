@@ -289,13 +289,14 @@ async fn authorise_by_body(
     Ok((target, fields?))
 }
 
-async fn find_commit(app: &App, target: &Target, sha: &str) -> Result<Commit> {
+/// The commit of this hash. Errors: 400 as clients know it.
+pub async fn find_commit(app: &App, target: &Target, sha: &str) -> Result<Commit> {
     let found = commits::find_commit(&mut app.db.read().await?, target.repo.id, sha).await?;
     found.ok_or_else(|| Error::List("Commit SHA not found".into()))
 }
 
 /// The repository of a call on a known commit; without a token, the stored commit's branch counts.
-async fn authorise_on_commit(
+pub async fn authorise_on_commit(
     app: &App,
     headers: &HeaderMap,
     service: &str,

@@ -46,7 +46,7 @@ end_of_record
 /// A server that holds `acme/widgets`, which is private, with two commits that have reports and one that has none.
 pub(crate) struct Api {
     pub(crate) app: TestApp,
-    token: String,
+    pub(crate) token: String,
 }
 
 /// What the server said.
@@ -196,7 +196,8 @@ impl Api {
     }
 }
 
-fn envelope(name: &str, report: &str) -> String {
+/// The body of an upload of one report.
+pub(crate) fn envelope(name: &str, report: &str) -> String {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(report.as_bytes()).unwrap();
     let data = base64_simd::STANDARD.encode_to_string(encoder.finish().unwrap());
@@ -212,7 +213,7 @@ fn envelope(name: &str, report: &str) -> String {
 }
 
 /// Puts a word in the place of what differs from run to run.
-fn hide(value: &mut Value, url: &str) {
+pub(crate) fn hide(value: &mut Value, url: &str) {
     const CHANGING: [&str; 8] = [
         "timestamp",
         "updatestamp",

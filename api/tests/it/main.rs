@@ -12,6 +12,8 @@ mod crash;
 mod node;
 mod offline;
 mod older;
+mod open_data;
 mod parse;
 mod rest;
 mod uploader;
+mod verdicts;

@@ -106,6 +106,15 @@ impl Identity {
         )
     }
 
+    /// The path that tells what became of the upload of this id.
+    pub(super) fn verdict_path(&self, upload: &str) -> String {
+        let slug = encode_slug(&self.slug);
+        format!(
+            "/upload/{}/{slug}/commits/{}/uploads/{upload}",
+            self.git_service, self.commit
+        )
+    }
+
     /// The body that announces the upload. Lists and objects are never null: some servers refuse that. The build's
     /// number has no field of its own and travels in `cli_args`.
     pub(super) fn announcement(&self, payload_bytes: u64) -> Value {

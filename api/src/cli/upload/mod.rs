@@ -15,9 +15,11 @@ pub(super) mod payload;
 mod send;
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
+use serde_json::Value;
 
 use ci::Env;
 use gather::GatherArgs;
@@ -26,6 +28,9 @@ use payload::{Body, Contents};
 use send::{Encoding, Server};
 
 use crate::auth::upload::SERVICES;
+
+/// The longest that a verdict is waited for.
+const WAIT_MAX_SECONDS: u64 = 3600;
 
 /// Finds coverage reports and uploads them; what is not given is taken from the CI service, then from git.
 #[derive(clap::Args)]
@@ -94,6 +99,14 @@ pub struct UploadArgs {
     #[arg(short = 'e', long = "env", value_name = "NAME")]
     env: Vec<String>,
 
+    /// Wait until the upload is counted, so many seconds at most, and tell the result; an upload that yields no
+    /// coverage is then a failure
+    #[arg(
+        long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "120", value_parser = clap::value_parser!(u64).range(..=WAIT_MAX_SECONDS)
+    )]
+    wait: Option<u64>,
+
     /// Do everything but send; prints what would be announced
     #[arg(short = 'd', long)]
     dry_run: bool,
@@ -136,6 +149,7 @@ async fn upload(args: UploadArgs) -> Result<()> {
         .or(env.get("CODECOV_URL"))
         .map(str::to_owned);
     let (has_token, is_dry_run) = (token.is_some(), args.dry_run);
+    let wait = args.wait.map(Duration::from_secs);
     // Before the reports are read: a wrong address should fail at once.
     let server = match url {
         Some(url) => Some(Server::new(&url, token)?),
@@ -151,7 +165,7 @@ async fn upload(args: UploadArgs) -> Result<()> {
         .context("prepare the upload")??;
     let announcement = identity.announcement(body.size_bytes);
     match server {
-        Some(server) if !is_dry_run => send(&server, &identity, &announcement, body).await,
+        Some(server) if !is_dry_run => send(&server, &identity, &announcement, body, wait).await,
         _ => print(&serde_json::to_string_pretty(&announcement)?),
     }
 }
@@ -174,6 +188,7 @@ async fn send(
     identity: &Identity,
     announcement: &serde_json::Value,
     body: Body,
+    wait: Option<Duration>,
 ) -> Result<()> {
     let announced = server.announce(&identity.path(), announcement).await?;
     let (body, encoding) = if announced.takes_zstd {
@@ -192,10 +207,46 @@ async fn send(
         "hitline: {} bytes stored; the result is being made",
         body.size_bytes
     );
-    match announced.result_url {
-        Some(result_url) => print(&result_url),
-        None => Ok(()),
+    if let Some(result_url) = &announced.result_url {
+        print(result_url)?;
     }
+    match (wait, announced.upload) {
+        (None, _) => Ok(()),
+        (Some(_), None) => {
+            eprintln!("hitline: this server does not tell what becomes of an upload");
+            Ok(())
+        }
+        (Some(wait), Some(upload)) => {
+            let verdict = server
+                .verdict(&identity.verdict_path(&upload), wait)
+                .await?;
+            tell(&verdict, wait)
+        }
+    }
+}
+
+/// Tells a verdict. Errors: an upload that yields no coverage, or whose result is still to come.
+fn tell(verdict: &Value, wait: Duration) -> Result<()> {
+    let list = |name: &str| verdict[name].as_array().cloned().unwrap_or_default();
+    let message = |trouble: &Value| trouble["message"].as_str().unwrap_or_default().to_owned();
+    for warning in list("warnings") {
+        eprintln!("hitline: warning: {}", message(&warning));
+    }
+    for fix in list("fixes") {
+        eprintln!("hitline: paths would match with this line of `fixes`: {fix}");
+    }
+    if let Some(error) = list("errors").first() {
+        bail!("the upload yields no coverage: {}", message(error));
+    }
+    if verdict["done"] != true {
+        bail!("the result was not there after {} s", wait.as_secs());
+    }
+    let totals = &verdict["totals"];
+    eprintln!(
+        "hitline: coverage {} % ({} of {} lines, {} uploads)",
+        totals["coverage"], totals["hits"], totals["lines"], totals["sessions"]
+    );
+    Ok(())
 }
 
 fn describe(identity: &Identity, contents: &Contents) {

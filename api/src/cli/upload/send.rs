@@ -28,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The slowest link that a body is sent over, in bytes a second.
 const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// How long one request for a verdict waits at the server.
+const VERDICT_WAIT_SECONDS: u64 = 2;
 /// How much of an answer is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How much of a server's words is shown, in characters.
@@ -54,6 +56,8 @@ pub(super) struct Announced {
     pub(super) result_url: Option<String>,
     /// Whether the body may be compressed with zstd.
     pub(super) takes_zstd: bool,
+    /// The id of the upload, if the server tells what becomes of it.
+    pub(super) upload: Option<String>,
 }
 
 /// How a body is encoded.
@@ -111,17 +115,12 @@ impl Server {
     pub(super) async fn announce(&self, path: &str, announcement: &Value) -> Result<Announced> {
         let url = format!("{}{path}", self.url);
         let make = || {
-            let mut request = self
+            let request = self
                 .client
                 .post(&url)
                 .timeout(ANSWER_TIMEOUT)
                 .json(announcement);
-            if let Some(token) = &self.token {
-                let mut value = HeaderValue::from_str(&format!("token {token}"))?;
-                value.set_sensitive(true);
-                request = request.header(AUTHORIZATION, value);
-            }
-            Ok(request)
+            self.authorised(request)
         };
         let response = self.send("announce the upload", make).await?;
         let takes_zstd = lists_zstd(response.headers().get(ACCEPT_HEADER));
@@ -135,6 +134,7 @@ impl Server {
             location,
             result_url: answer.url.filter(|url| !url.is_empty()),
             takes_zstd,
+            upload: answer.external_id.filter(|_| takes_zstd),
         })
     }
 
@@ -157,6 +157,30 @@ impl Server {
         };
         self.send("store the upload", make).await?;
         Ok(())
+    }
+
+    /// What the server says at `path` of an upload, once nothing more is to come or `wait` is over.
+    pub(super) async fn verdict(&self, path: &str, wait: Duration) -> Result<Value> {
+        let until = tokio::time::Instant::now() + wait;
+        let url = format!("{}{path}?wait={VERDICT_WAIT_SECONDS}", self.url);
+        loop {
+            let make = || self.authorised(self.client.get(&url).timeout(ANSWER_TIMEOUT));
+            let response = self.send("ask for the result", make).await?;
+            let verdict: Value = serde_json::from_str(&read_text(response).await)
+                .with_context(|| format!("read the answer to {url}"))?;
+            if verdict["done"] == true || tokio::time::Instant::now() >= until {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    fn authorised(&self, request: RequestBuilder) -> Result<RequestBuilder> {
+        let Some(token) = &self.token else {
+            return Ok(request);
+        };
+        let mut value = HeaderValue::from_str(&format!("token {token}"))?;
+        value.set_sensitive(true);
+        Ok(request.header(AUTHORIZATION, value))
     }
 
     /// Sends what `make` makes until it succeeds, is refused, or `MAX_ATTEMPTS` are used up.
@@ -239,6 +263,7 @@ impl Server {
 struct Answer {
     raw_upload_location: String,
     url: Option<String>,
+    external_id: Option<String>,
 }
 
 fn is_transient(status: StatusCode) -> bool {

@@ -1,0 +1,428 @@
+//! Single lines: which uploads say what of each, and when a line gained or lost coverage.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use engine::db::Page;
+use engine::db::commits::{Commit, find_commit, list_commits};
+use engine::db::repos::Repo;
+use engine::db::uploads::{UploadPack, list_external_ids, list_packs};
+use engine::flag_expr::FlagExpr;
+use engine::fold::PackSet;
+use engine::id::UploadId;
+use engine::model::{FileCoverage, State as LineState};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+
+use super::commits::readable_commit;
+use super::rest::params::Params;
+use super::rest::report::code;
+use super::rest::{CommitKey, Detail, RepoKey};
+use crate::app::App;
+use crate::auth::viewer::Viewer;
+use crate::error::{Error, Result};
+use crate::times::iso;
+
+/// Uploads whose evidence one answer looks into.
+const UPLOADS_MAX: usize = 1_000;
+/// Commits that one answer walks back, at most and unless asked.
+const COMMITS_MAX: i64 = 500;
+const COMMITS_USUAL: i64 = 100;
+/// A walk that takes longer ends where it is.
+const WALK_MAX: Duration = Duration::from_millis(2000);
+
+/// Names a file of a commit.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PathKey {
+    /// The file's path in the repository.
+    pub path: String,
+}
+
+/// Which lines to tell of.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ProvenanceQuery {
+    /// Only lines for whose hits this holds: flags with `and`, `or`, `not` and parentheses, as `unit and not e2e`.
+    #[param(nullable = false)]
+    pub expr: Option<String>,
+}
+
+/// Which uploads say what of a file's lines.
+#[derive(Serialize, ToSchema)]
+pub struct ProvenanceBody {
+    /// The file.
+    pub path: String,
+    /// The commit.
+    pub commit_sha: String,
+    /// The uploads that speak of the file; lines name them by their place here.
+    pub uploads: Vec<SpeakingUpload>,
+    /// The lines, ascending.
+    pub lines: Vec<ProvenLine>,
+}
+
+/// An upload that speaks of a file.
+#[derive(Serialize, ToSchema)]
+pub struct SpeakingUpload {
+    /// The id by which the uploader knows it.
+    pub upload: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its flags.
+    pub flags: Vec<String>,
+}
+
+/// What uploads say of a line.
+#[derive(Serialize, ToSchema)]
+pub struct ProvenLine {
+    /// Its number.
+    pub line: u32,
+    /// Its coverage in the whole report: 0 a hit, 1 a miss, 2 a partial, -1 ignored, or null.
+    pub coverage: Option<i8>,
+    /// Uploads in which it ran, also in part.
+    pub hit_by: Vec<usize>,
+    /// Uploads that know it, and in which it did not run.
+    pub missed_by: Vec<usize>,
+    /// Flags of the uploads in which it ran.
+    pub flags: BTreeSet<String>,
+}
+
+/// `GET …/commits/{sha}/lines/{path}`: which uploads and flags hit each line of a file.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/lines/{path}", tag = "commits",
+    params(CommitKey, PathKey, ProvenanceQuery),
+    responses((status = 200, body = ProvenanceBody), (status = 400, description = "expr is no question about flags"),
+        (status = 404, body = Detail)))]
+pub async fn get_provenance(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<CommitKey>,
+    Path(PathKey { path }): Path<PathKey>,
+    params: Params,
+) -> Result<Json<ProvenanceBody>> {
+    let query = ProvenanceQuery {
+        expr: params.text("expr"),
+    };
+    let expression = query.expr.as_deref().map(FlagExpr::parse).transpose();
+    let expression = expression.map_err(|error| Error::Field("expr".into(), error.to_string()))?;
+    let (mut conn, _, commit) = readable_commit(&app, viewer, &key).await?;
+    let packs = list_packs(&mut conn, commit.id).await?;
+    let (first, last) = (UploadId(0), UploadId(i64::MAX));
+    let names = list_external_ids(&mut conn, commit.id, first, last).await?;
+    drop(conn);
+    if packs.len() > UPLOADS_MAX {
+        let detail = format!(
+            "The commit has {} uploads; at most {UPLOADS_MAX} are looked into.",
+            packs.len()
+        );
+        return Err(Error::List(detail));
+    }
+    let whole = app.folds.file(&PackSet::of_uploads(&packs)?, &path).await?;
+    let whole = whole
+        .ok_or_else(|| Error::not_found(format!("coverage info not found for path '{path}'")))?;
+    let said = said_by_each(&app, &packs, &path).await?;
+    let lines = prove(&whole, &said, expression.as_ref());
+    let uploads = said.into_iter().map(|(upload, _)| SpeakingUpload {
+        upload: names.get(&upload.upload_id).cloned().unwrap_or_default(),
+        name: upload.name.clone(),
+        flags: upload.flags.clone(),
+    });
+    Ok(Json(ProvenanceBody {
+        path,
+        commit_sha: commit.sha,
+        uploads: uploads.collect(),
+        lines,
+    }))
+}
+
+/// What each upload that speaks of the file says of it.
+async fn said_by_each<'a>(
+    app: &App,
+    uploads: &'a [UploadPack],
+    path: &str,
+) -> Result<Vec<(&'a UploadPack, FileCoverage)>> {
+    let mut said = Vec::new();
+    for upload in uploads {
+        let alone: PackSet = std::iter::once(upload.pack.parse()?).collect();
+        if let Some(file) = app.folds.file(&alone, path).await? {
+            said.push((upload, file));
+        }
+    }
+    Ok(said)
+}
+
+/// Reads the uploads' lines side by side with those of the whole report. Linear in all of them.
+fn prove(
+    whole: &FileCoverage,
+    said: &[(&UploadPack, FileCoverage)],
+    expression: Option<&FlagExpr>,
+) -> Vec<ProvenLine> {
+    let mut sides: Vec<_> = said
+        .iter()
+        .map(|(_, file)| file.rows().peekable())
+        .collect();
+    let mut lines = Vec::with_capacity(whole.len());
+    for (line, row) in whole.rows() {
+        let mut proven = ProvenLine {
+            line,
+            coverage: code(row.coverage()),
+            hit_by: Vec::new(),
+            missed_by: Vec::new(),
+            flags: BTreeSet::new(),
+        };
+        for (at, side) in sides.iter_mut().enumerate() {
+            while side.next_if(|(own, _)| *own < line).is_some() {}
+            let Some((_, own)) = side.next_if(|(own, _)| *own == line) else {
+                continue;
+            };
+            match own.coverage().state() {
+                None => {}
+                Some(LineState::Miss) => proven.missed_by.push(at),
+                Some(LineState::Hit | LineState::Partial) => {
+                    proven.hit_by.push(at);
+                    proven.flags.extend(said[at].0.flags.iter().cloned());
+                }
+            }
+        }
+        if expression.is_none_or(|expression| expression.holds(|flag| proven.flags.contains(flag)))
+        {
+            lines.push(proven);
+        }
+    }
+    lines
+}
+
+/// Names a line.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct LineKey {
+    /// The file's path in the repository.
+    pub path: String,
+    /// The line's number.
+    #[param(minimum = 1)]
+    pub line: u32,
+}
+
+/// How far to look back.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct HistoryQuery {
+    /// The branch; without one, the repository's default branch.
+    #[param(nullable = false)]
+    pub branch: Option<String>,
+    /// How many commits to look at, at most 500.
+    #[param(default = 100, minimum = 1, maximum = 500, nullable = false)]
+    pub limit: Option<i64>,
+    /// The commit to begin with, as `next` of an answer names it.
+    #[param(nullable = false)]
+    pub from: Option<String>,
+}
+
+/// When a line gained or lost coverage.
+#[derive(Serialize, ToSchema)]
+pub struct HistoryBody {
+    /// The file.
+    pub path: String,
+    /// The line, as each commit numbers it: lines that move are not followed.
+    pub line: u32,
+    /// The branch.
+    pub branch: String,
+    /// Commits with a report that were looked at.
+    pub walked: u64,
+    /// What changed, newest first.
+    pub changes: Vec<LineChange>,
+    /// The coverage in the oldest commit that was looked at.
+    pub oldest: Option<i8>,
+    /// The commit to go on with; null at the branch's beginning.
+    pub next: Option<String>,
+}
+
+/// A commit whose report says something else of the line than the one before.
+#[derive(Serialize, ToSchema)]
+pub struct LineChange {
+    /// The commit.
+    pub commit_sha: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    /// The coverage before: 0 a hit, 1 a miss, 2 a partial, -1 ignored; null where the line was not known.
+    pub before: Option<i8>,
+    /// The coverage since.
+    pub after: Option<i8>,
+    /// `gained` where the line was no hit and became one, `lost` the other way, else `changed`.
+    pub kind: &'static str,
+}
+
+/// `GET …/lines/{path}/{line}/history`: when a line gained or lost coverage along a branch.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/lines/{path}/{line}/history", tag = "reports",
+    params(RepoKey, LineKey, HistoryQuery),
+    responses((status = 200, body = HistoryBody), (status = 400, description = "a parameter is no number"),
+        (status = 404, body = Detail)))]
+pub async fn get_history(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<RepoKey>,
+    Path(Rest { rest }): Path<Rest>,
+    params: Params,
+) -> Result<Json<HistoryBody>> {
+    let LineKey { path, line } = line_of(&rest)?;
+    let query = HistoryQuery {
+        branch: params.text("branch"),
+        limit: params.number("limit")?,
+        from: params.text("from"),
+    };
+    let (_, repo) = viewer
+        .readable_repo(&app, &key.service, &key.owner, &key.repo)
+        .await?;
+    let limit = query.limit.unwrap_or(COMMITS_USUAL).clamp(1, COMMITS_MAX);
+    let branch = query.branch.unwrap_or_else(|| repo.default_branch.clone());
+    let commits = commits_from(&app, &repo, &branch, query.from.as_deref(), limit + 1).await?;
+    let mut walk = Walk::default();
+    let until = Instant::now() + WALK_MAX;
+    let mut commits = commits.into_iter();
+    let mut next = None;
+    for commit in commits.by_ref() {
+        if walk.looked == limit || (walk.looked > 0 && Instant::now() > until) {
+            next = Some(commit.sha);
+            break;
+        }
+        walk.look(&app, commit, &path, line).await?;
+    }
+    Ok(Json(HistoryBody {
+        path,
+        line,
+        branch,
+        walked: walk.walked,
+        oldest: walk.newer.and_then(|(_, coverage)| coverage),
+        changes: walk.changes,
+        next,
+    }))
+}
+
+/// What follows `lines/`.
+#[derive(Deserialize)]
+pub struct Rest {
+    rest: String,
+}
+
+/// Takes `{path}/{line}/history` apart.
+fn line_of(rest: &str) -> Result<LineKey> {
+    let parts = || {
+        let (path, line) = rest.strip_suffix("/history")?.rsplit_once('/')?;
+        let line: u32 = line.parse().ok().filter(|line| *line > 0)?;
+        Some(LineKey {
+            path: path.to_owned(),
+            line,
+        })
+    };
+    parts().ok_or_else(|| Error::not_found("Not found."))
+}
+
+/// The branch's commits, newest first, from that one on.
+async fn commits_from(
+    app: &App,
+    repo: &Repo,
+    branch: &str,
+    from: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Commit>> {
+    let mut conn = app.db.read().await?;
+    let unknown = |sha: &str| {
+        Error::not_found(format!(
+            "The commit {sha} is not in our records. Please specify valid commit."
+        ))
+    };
+    let mut offset = 0;
+    if let Some(sha) = from {
+        find_commit(&mut conn, repo.id, sha)
+            .await?
+            .ok_or_else(|| unknown(sha))?;
+        loop {
+            let page = Page {
+                limit: COMMITS_MAX,
+                offset,
+            };
+            let (commits, _) = list_commits(&mut conn, repo.id, Some(branch), page).await?;
+            match commits.iter().position(|commit| commit.sha == sha) {
+                Some(place) => {
+                    offset += place as i64;
+                    break;
+                }
+                None if commits.is_empty() || offset >= FROM_MAX => return Err(unknown(sha)),
+                None => offset += COMMITS_MAX,
+            }
+        }
+    }
+    let (commits, _) =
+        list_commits(&mut conn, repo.id, Some(branch), Page { limit, offset }).await?;
+    Ok(commits)
+}
+
+/// Commits among which the one to go on with is looked for.
+const FROM_MAX: i64 = 20_000;
+
+/// A walk from newer commits to older ones.
+#[derive(Default)]
+struct Walk {
+    looked: i64,
+    walked: u64,
+    /// The commit that was looked at last, and what it says of the line.
+    newer: Option<(Commit, Option<i8>)>,
+    changes: Vec<LineChange>,
+}
+
+impl Walk {
+    /// Looks at an older commit. One without a report says nothing.
+    async fn look(&mut self, app: &App, commit: Commit, path: &str, line: u32) -> Result<()> {
+        self.looked += 1;
+        let packs = list_packs(&mut app.db.read().await?, commit.id).await?;
+        if packs.is_empty() {
+            return Ok(());
+        }
+        let file = app.folds.file(&PackSet::of_uploads(&packs)?, path).await?;
+        let coverage = file.and_then(|file| {
+            let mut rows = file.rows();
+            rows.find(|(own, _)| *own == line)
+                .and_then(|(_, row)| code(row.coverage()))
+        });
+        self.walked += 1;
+        if let Some((newer, after)) = self.newer.replace((commit, coverage))
+            && after != coverage
+        {
+            self.changes.push(LineChange {
+                commit_sha: newer.sha,
+                timestamp: iso(newer.timestamp_us),
+                before: coverage,
+                after,
+                kind: match (coverage, after) {
+                    (_, Some(0)) => "gained",
+                    (Some(0), _) => "lost",
+                    _ => "changed",
+                },
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_of_a_line_may_hold_numbers_and_the_word_history() {
+        let key = line_of("src/12/history/a.c/7/history").unwrap();
+        assert_eq!((&*key.path, key.line), ("src/12/history/a.c", 7));
+        for wrong in [
+            "a.c/history",
+            "a.c/0/history",
+            "a.c/x/history",
+            "a.c/7",
+            "7/history",
+        ] {
+            assert!(line_of(wrong).is_err(), "{wrong}");
+        }
+    }
+}
