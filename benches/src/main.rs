@@ -40,6 +40,9 @@ struct Args {
     /// Smaller reports and fewer runs, for a first look
     #[arg(long)]
     quick: bool,
+    /// Write the reports that parsers are timed on to this folder, and do nothing else
+    #[arg(long, value_name = "FOLDER")]
+    inputs: Option<PathBuf>,
     /// Write the result here, too
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -58,17 +61,20 @@ enum Part {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
+    let shape = Shape {
+        files: args.files,
+        lines: args.lines,
+        seed: args.seed,
+    };
+    if let Some(folder) = &args.inputs {
+        return parsers::write_inputs(folder, shape, Clock::system().now_us());
+    }
     let hitline = node::hitline()?;
     let now_us = Clock::system().now_us();
     let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
     let bench = Bench::new(&hitline, now_us, args.quick)?;
     let mut result = String::new();
     if wants(Part::Parsers) {
-        let shape = Shape {
-            files: args.files,
-            lines: args.lines,
-            seed: args.seed,
-        };
         result += &parsers::measure(&bench, shape)?;
     }
     if wants(Part::Extremes) {

@@ -191,16 +191,41 @@ pub(crate) fn timed(command: &mut Command, limit: Duration) -> Result<Result<Tim
     }))
 }
 
+/// Writes the large report of each format, and the files of its repository beside it.
+pub(crate) fn write_inputs(folder: &Path, shape: Shape, now_us: i64) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for kind in Kind::ALL {
+        let shape = large(kind, shape);
+        let path = folder.join(kind.file_name());
+        let mut out = BufWriter::new(File::create(&path)?);
+        write_report(kind, shape, now_us, &mut out)?;
+        out.flush()?;
+        let beside = folder.join(format!("{}.network", kind.file_name()));
+        fs::write(
+            beside,
+            network(kind, shape).join(
+                "
+",
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+/// The shape of the large report of a format.
+fn large(kind: Kind, shape: Shape) -> Shape {
+    Shape {
+        files: shape.files / kind.weight(),
+        lines: shape.lines / kind.weight(),
+        ..shape
+    }
+}
+
 /// Three tables: each format on a large report, other programs on the same, and each format on other reports.
 pub(crate) fn measure(bench: &Bench, shape: Shape) -> Result<String> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for kind in Kind::ALL {
-        let large = Shape {
-            files: shape.files / kind.weight(),
-            lines: shape.lines / kind.weight(),
-            ..shape
-        };
-        let report = bench.report(kind, large)?;
+        let report = bench.report(kind, large(kind, shape))?;
         let parsed = bench.parse(&report, 1, bench.runs(report.bytes))?;
         ours.push(parser_row(bench, &report, &parsed)?);
         for peer in Peer::of(kind) {

@@ -1,10 +1,14 @@
-//! How fast reports are read: `parse_speed FILE... [runs]`, each file as an upload of its own.
+//! How fast reports are read: `parse_speed FILE... [runs]`, each file as an upload of its own, with the files of
+//! its repository if `FILE.network` lists them.
 
 use std::time::Instant;
 
 use ingest::envelope::{Budget, Envelope, UploadedFile};
 use ingest::process_files;
 use ingest::settings::Settings;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // as the server has it
 
 #[expect(clippy::print_stdout, reason = "printing is what this program does")]
 fn main() -> std::io::Result<()> {
@@ -20,7 +24,9 @@ fn main() -> std::io::Result<()> {
     let settings = Settings::parse("codecov: {max_report_age: false}");
     for name in names {
         let content = std::fs::read(&name)?;
+        let network = std::fs::read_to_string(format!("{name}.network")).unwrap_or_default();
         let envelope = Envelope {
+            network: network.lines().map(Into::into).collect(),
             files: vec![UploadedFile::new("", &content[..])],
             ..Envelope::default()
         };

@@ -204,7 +204,11 @@ fn write_llvm_export(folder: &str, source: &Source, out: &mut impl Write) -> io:
     )
 }
 
-fn write_list(out: &mut impl Write, items: impl Iterator<Item = String>) -> io::Result<()> {
+/// Writes items with commas between.
+pub(super) fn write_list(
+    out: &mut impl Write,
+    items: impl Iterator<Item = String>,
+) -> io::Result<()> {
     for (i, item) in items.enumerate() {
         let comma = if i == 0 { "" } else { "," };
         write!(out, "{comma}{item}")?;
@@ -237,7 +241,7 @@ fn write_coveralls(folder: &str, source: &Source, out: &mut impl Write) -> io::R
 }
 
 /// The count of each line from the first, null where there is no code.
-fn values(source: &Source) -> impl Iterator<Item = String> {
+pub(super) fn values(source: &Source) -> impl Iterator<Item = String> {
     let mut next = 1;
     source.lines.iter().flat_map(move |line| {
         let blank = (line.number - next) as usize;

@@ -4,6 +4,7 @@
 //! 10⁷. All formats tell the same coverage, so their figures can be compared.
 
 mod json;
+mod listed;
 mod text;
 mod xml;
 
@@ -57,11 +58,18 @@ pub(crate) enum Kind {
     LlvmShow,
     Simplecov,
     Coveralls,
+    V1Lists,
+    V1Objects,
+    Covdir,
+    Elm,
+    Flowcover,
+    R,
+    Salesforce,
     Lua,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 16] = [
+    pub(crate) const ALL: [Kind; 23] = [
         Kind::Lcov,
         Kind::Cobertura,
         Kind::Jacoco,
@@ -77,6 +85,13 @@ impl Kind {
         Kind::LlvmShow,
         Kind::Simplecov,
         Kind::Coveralls,
+        Kind::V1Lists,
+        Kind::V1Objects,
+        Kind::Covdir,
+        Kind::Elm,
+        Kind::Flowcover,
+        Kind::R,
+        Kind::Salesforce,
         Kind::Lua,
     ];
 
@@ -98,6 +113,13 @@ impl Kind {
             Kind::LlvmShow => "llvm-cov show text",
             Kind::Simplecov => "SimpleCov JSON",
             Kind::Coveralls => "Coveralls JSON",
+            Kind::V1Lists => "Codecov JSON, lists",
+            Kind::V1Objects => "Codecov JSON, objects",
+            Kind::Covdir => "covdir",
+            Kind::Elm => "elm-coverage",
+            Kind::Flowcover => "flow-coverage-report",
+            Kind::R => "covr",
+            Kind::Salesforce => "Salesforce",
             Kind::Lua => "LuaCov",
         }
     }
@@ -120,6 +142,13 @@ impl Kind {
             Kind::LlvmShow => "llvm-cov.txt",
             Kind::Simplecov => "simplecov.json",
             Kind::Coveralls => "coveralls.json",
+            Kind::V1Lists => "codecov-lists.json",
+            Kind::V1Objects => "codecov-objects.json",
+            Kind::Covdir => "covdir.json",
+            Kind::Elm => "codecov.json",
+            Kind::Flowcover => "flow-coverage.json",
+            Kind::R => "covr.json",
+            Kind::Salesforce => "test-result-codecoverage.json",
             Kind::Lua => "luacov.report.out",
         }
     }
@@ -134,6 +163,13 @@ impl Kind {
                 | Kind::LlvmExport
                 | Kind::Simplecov
                 | Kind::Coveralls
+                | Kind::V1Lists
+                | Kind::V1Objects
+                | Kind::Covdir
+                | Kind::Elm
+                | Kind::Flowcover
+                | Kind::R
+                | Kind::Salesforce
         )
     }
 
@@ -142,7 +178,7 @@ impl Kind {
         match self {
             Kind::Scoverage => 8,
             Kind::OpenCover => 4,
-            Kind::Istanbul => 2,
+            Kind::Istanbul | Kind::Elm | Kind::Flowcover => 2,
             _ => 1,
         }
     }
@@ -158,14 +194,18 @@ impl Kind {
         match self {
             Kind::Lcov | Kind::Istanbul => "ts",
             Kind::Cobertura | Kind::CoveragePy => "py",
+            Kind::Flowcover => "js",
+            Kind::Elm => "elm",
+            Kind::R => "R",
+            Kind::Salesforce => "cls",
             Kind::Jacoco => "java",
             Kind::Go => "go",
             Kind::Clover => "php",
-            Kind::Gcov | Kind::Sonar | Kind::LlvmExport => "c",
+            Kind::Gcov | Kind::Sonar | Kind::LlvmExport | Kind::Covdir => "c",
             Kind::OpenCover => "cs",
             Kind::Scoverage => "scala",
             Kind::LlvmShow => "swift",
-            Kind::Simplecov | Kind::Coveralls => "rb",
+            Kind::Simplecov | Kind::Coveralls | Kind::V1Lists | Kind::V1Objects => "rb",
             Kind::Lua => "lua",
         }
     }
@@ -241,6 +281,13 @@ pub(crate) fn write_report(
         | Kind::LlvmExport
         | Kind::Simplecov
         | Kind::Coveralls => json::write(kind, sources, out),
+        Kind::V1Lists
+        | Kind::V1Objects
+        | Kind::Covdir
+        | Kind::Elm
+        | Kind::Flowcover
+        | Kind::R
+        | Kind::Salesforce => listed::write(kind, sources, out),
     }
 }
 
