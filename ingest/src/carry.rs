@@ -68,7 +68,7 @@ pub(crate) async fn plan(
     commit: &Commit,
     uploads: &[UploadPack],
 ) -> Result<Change> {
-    if !settings.carries_anything() || !(commit.report_created || !uploads.is_empty()) {
+    if !settings.carries_anything() || !commit.report_created && uploads.is_empty() {
         return Ok(Change::default());
     }
     let own = uploads.iter().filter(|upload| upload.source.is_none());

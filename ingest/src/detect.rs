@@ -146,7 +146,7 @@ pub(crate) fn detect_around(
     if content.starts_with(b"SQLite format 3\0") {
         return Ok(Some(Format::CoverageSqlite));
     }
-    let head = &content[..content.len().min(HEAD_BYTES)];
+    let head = head(content);
     if memmem::find(head, b"<classycle ").is_some()
         && memmem::find(content, b"</classycle>").is_some()
     {
@@ -181,7 +181,7 @@ pub(crate) fn detect_around(
 /// A format whose reader may try a file before all of it was looked at: it knows at the end whether
 /// the file is of its format, as [`detect`] would say.
 pub(crate) fn guess(name: &str, content: &[u8]) -> Option<Format> {
-    let head = &content[..content.len().min(HEAD_BYTES)];
+    let head = head(content);
     let is_for_others = name.ends_with(".plist")
         || is_xcode(name, "")
         || memmem::find(head, b"<classycle ").is_some()
@@ -274,7 +274,8 @@ fn detect_xml(content: &[u8]) -> Xml {
         b"statements" => Some(Format::Scoverage),
         b"Root" => Some(Format::Jetbrains),
         b"coverage" if generated => Some(Format::Clover),
-        b"coverage" if has_direct_child(content, b"assembly") => Some(Format::Mono),
+        // Where that child stands further behind, Cobertura's reader comes upon it.
+        b"coverage" if has_assembly(head(content)) && is_mono(content) => Some(Format::Mono),
         b"CoverageSession" => Some(Format::OpenCover),
         b"report" => Some(Format::Jacoco),
         b"results" => Some(Format::Vb),
@@ -287,20 +288,28 @@ fn detect_xml(content: &[u8]) -> Xml {
 
 /// Whether a document of files is SonarQube's: a file or two at its start may be empty.
 fn is_sonar(content: &[u8]) -> bool {
-    memmem::find(&content[..content.len().min(HEAD_BYTES)], b"<lineToCover").is_some()
+    memmem::find(head(content), b"<lineToCover").is_some()
 }
 
-/// Whether the root has a child of that name, the first of which stands near the start.
-fn has_direct_child(content: &[u8], child: &[u8]) -> bool {
-    let tag = [b"<", child].concat();
-    if memmem::find(&content[..content.len().min(HEAD_BYTES)], &tag).is_none() {
+fn head(content: &[u8]) -> &[u8] {
+    &content[..content.len().min(HEAD_BYTES)]
+}
+
+fn has_assembly(text: &[u8]) -> bool {
+    memmem::find(text, b"<assembly").is_some()
+}
+
+/// Whether the root `coverage` of a document that could be Cobertura's has the child that makes it Mono's.
+pub(crate) fn is_mono(content: &[u8]) -> bool {
+    if !has_assembly(content) {
         return false;
     }
     let mut scanner = Scanner::new(content);
     let mut depth = 0;
     while let Some(markup) = scanner.next() {
         match markup {
-            Markup::Open(name) | Markup::Empty(name) if depth == 1 && name == child => return true,
+            Markup::Open(b"scoverage") if depth == 0 => return false,
+            Markup::Open(b"assembly") | Markup::Empty(b"assembly") if depth == 1 => return true,
             Markup::Open(_) => depth += 1,
             Markup::Close(_) => depth -= 1,
             _ => {}

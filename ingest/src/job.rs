@@ -116,36 +116,51 @@ async fn enqueue_refresh_at(
     queue::enqueue(conn, &job, now_us).await
 }
 
-/// Notes a step of an upload's life. `started_us` is when it began; it ends now.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a row of the journal has as many columns"
-)]
-pub async fn note(
-    conn: &mut Conn,
-    commit: &Commit,
-    upload: Option<UploadId>,
-    step: &str,
-    verdict: Verdict,
-    code: Option<&str>,
-    message: String,
-    detail: Option<serde_json::Value>,
-    (started_us, ended_us): (i64, i64),
-) -> Result<()> {
-    let step = Step {
-        id: JournalId::generate(ended_us),
-        repo_id: commit.repo_id,
-        commit_sha: commit.sha.clone(),
-        upload_id: upload,
-        step: step.into(),
-        verdict,
-        code: code.map(Into::into),
-        message,
-        detail: detail.map(|detail| detail.to_string()),
-        started_us,
-        duration_us: (ended_us - started_us).max(0),
-    };
-    insert_step(conn, &step).await
+/// A step of an upload's life, for its journal.
+#[must_use]
+pub struct Note(Step);
+
+impl Note {
+    /// A step that went well, from when to when.
+    pub fn new(
+        commit: &Commit,
+        upload: Option<UploadId>,
+        step: &str,
+        message: String,
+        (started_us, ended_us): (i64, i64),
+    ) -> Note {
+        Note(Step {
+            id: JournalId::generate(ended_us),
+            repo_id: commit.repo_id,
+            commit_sha: commit.sha.clone(),
+            upload_id: upload,
+            step: step.into(),
+            verdict: Verdict::Ok,
+            code: None,
+            message,
+            detail: None,
+            started_us,
+            duration_us: (ended_us - started_us).max(0),
+        })
+    }
+
+    /// The step with another verdict, and the code of what went wrong.
+    pub fn with_verdict(mut self, verdict: Verdict, code: Option<&str>) -> Note {
+        self.0.verdict = verdict;
+        self.0.code = code.map(Into::into);
+        self
+    }
+
+    /// The step with what programs may want to know of it.
+    pub fn with_detail(mut self, detail: serde_json::Value) -> Note {
+        self.0.detail = Some(detail.to_string());
+        self
+    }
+
+    /// Adds the step to the journal.
+    pub async fn write(self, conn: &mut Conn) -> Result<()> {
+        insert_step(conn, &self.0).await
+    }
 }
 
 /// What a worker works with.
@@ -361,18 +376,11 @@ impl Worker {
                     let id = Some(upload.id);
                     let (verdict, code, message) = read.verdict();
                     let parsed = (begun_us, read.parsed_us);
-                    note(
-                        conn,
-                        &commit,
-                        id,
-                        "parsed",
-                        verdict,
-                        code,
-                        message,
-                        Some(read.detail()),
-                        parsed,
-                    )
-                    .await?;
+                    Note::new(&commit, id, "parsed", message, parsed)
+                        .with_verdict(verdict, code)
+                        .with_detail(read.detail())
+                        .write(conn)
+                        .await?;
                     let message = format!(
                         "{} bytes for {} lines",
                         pack.bytes().len(),
@@ -380,32 +388,15 @@ impl Worker {
                     );
                     let detail = json!({ "pack": pack.name().to_string() });
                     let packed = (read.parsed_us, read.packed_us);
-                    note(
-                        conn,
-                        &commit,
-                        id,
-                        "packed",
-                        Verdict::Ok,
-                        None,
-                        message,
-                        Some(detail),
-                        packed,
-                    )
-                    .await?;
+                    Note::new(&commit, id, "packed", message, packed)
+                        .with_detail(detail)
+                        .write(conn)
+                        .await?;
                     let message = "part of the commit's report".to_string();
                     let merged = (read.packed_us, now_us);
-                    note(
-                        conn,
-                        &commit,
-                        id,
-                        "merged",
-                        Verdict::Ok,
-                        None,
-                        message,
-                        None,
-                        merged,
-                    )
-                    .await?;
+                    Note::new(&commit, id, "merged", message, merged)
+                        .write(conn)
+                        .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 }
                 queue::finish(conn, &job).await
@@ -442,19 +433,12 @@ impl Worker {
                     json!({ "location": upload.storage_path, "message": message }).to_string();
                 if mark_error(conn, upload.id, code.as_str(), &params, now_us).await? {
                     let parsed = (begun_us, read.parsed_us);
-                    let (code, detail) = (Some(code.as_str()), Some(read.detail()));
-                    note(
-                        conn,
-                        &commit,
-                        Some(upload.id),
-                        "parsed",
-                        Verdict::Error,
-                        code,
-                        message,
-                        detail,
-                        parsed,
-                    )
-                    .await?;
+                    let code = Some(code.as_str());
+                    Note::new(&commit, Some(upload.id), "parsed", message, parsed)
+                        .with_verdict(Verdict::Error, code)
+                        .with_detail(read.detail())
+                        .write(conn)
+                        .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 }
                 queue::finish(conn, &job).await
@@ -479,18 +463,9 @@ impl Worker {
                 if mark_processed(conn, upload.id, now_us).await? {
                     let message = format!("{} are kept", upload.kind.as_str().replace('_', " "));
                     let at = (now_us, now_us);
-                    note(
-                        conn,
-                        &commit,
-                        Some(upload.id),
-                        "stored",
-                        Verdict::Ok,
-                        None,
-                        message,
-                        None,
-                        at,
-                    )
-                    .await?;
+                    Note::new(&commit, Some(upload.id), "stored", message, at)
+                        .write(conn)
+                        .await?;
                 }
                 queue::finish(conn, &job).await
             })
@@ -513,18 +488,10 @@ impl Worker {
                     mark_error(conn, upload.id, code, &params, now_us).await?;
                     let commit = get_commit(conn, upload.commit_id).await?;
                     let waited = (upload.created_us, now_us);
-                    note(
-                        conn,
-                        &commit,
-                        Some(upload.id),
-                        "received",
-                        Verdict::Error,
-                        Some(code),
-                        message,
-                        None,
-                        waited,
-                    )
-                    .await?;
+                    Note::new(&commit, Some(upload.id), "received", message, waited)
+                        .with_verdict(Verdict::Error, Some(code))
+                        .write(conn)
+                        .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
                 }
                 queue::finish(conn, &job).await
@@ -576,18 +543,9 @@ impl Worker {
                 if result.fold.is_some() && result.fold != commit.fold {
                     let message = format!("the report of {count} uploads");
                     let at = (begun_us, now_us);
-                    note(
-                        conn,
-                        &commit,
-                        None,
-                        "folded",
-                        Verdict::Ok,
-                        None,
-                        message,
-                        None,
-                        at,
-                    )
-                    .await?;
+                    Note::new(&commit, None, "folded", message, at)
+                        .write(conn)
+                        .await?;
                     note_gate(conn, &commit, &effective, count, now_us).await?;
                     if effective.carries_anything() && hops < CARRY_HOPS {
                         refresh_children(conn, &commit, hops + 1, now_us).await?;
@@ -617,18 +575,9 @@ impl Worker {
             Box::pin(async move {
                 let now_us = clock.now_us();
                 let message = change.apply(conn, &carrying, now_us).await?;
-                note(
-                    conn,
-                    &carrying,
-                    None,
-                    "carried",
-                    Verdict::Ok,
-                    None,
-                    message,
-                    None,
-                    (begun_us, now_us),
-                )
-                .await
+                Note::new(&carrying, None, "carried", message, (begun_us, now_us))
+                    .write(conn)
+                    .await
             })
         });
         carried.await?;
@@ -676,18 +625,10 @@ async fn note_gate(
         return Ok(());
     };
     let at = (now_us, now_us);
-    note(
-        conn,
-        commit,
-        None,
-        "gate",
-        Verdict::Waiting,
-        Some(code),
-        message,
-        None,
-        at,
-    )
-    .await
+    Note::new(commit, None, "gate", message, at)
+        .with_verdict(Verdict::Waiting, Some(code))
+        .write(conn)
+        .await
 }
 
 /// Has those commits counted anew that may carry what this one has.
@@ -712,18 +653,10 @@ async fn note_given_up(conn: &mut Conn, job: &Job, reason: &str, now_us: i64) ->
         job.attempt, job.id
     );
     let (code, at) = (Some("given_up"), (now_us, now_us));
-    note(
-        conn,
-        &commit,
-        Some(upload.id),
-        "parsed",
-        Verdict::Error,
-        code,
-        message,
-        None,
-        at,
-    )
-    .await
+    Note::new(&commit, Some(upload.id), "parsed", message, at)
+        .with_verdict(Verdict::Error, code)
+        .write(conn)
+        .await
 }
 
 /// The memory that reading an upload may take, in MiB; the largest read alone.

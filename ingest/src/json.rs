@@ -1,10 +1,11 @@
 //! A forward reader of JSON: nothing is built, what is not asked for is skipped.
 //!
 //! A text is borrowed unless it has escapes. What is skipped is checked, so a document that was read
-//! to its [`end`](Cursor::end) is JSON (of numbers in long lists only the characters are looked at,
-//! and of texts that are skipped not whether they are UTF-8). Source: RFC 8259.
+//! to its [`end`](Cursor::end) is JSON (but of texts that are skipped nobody looks whether they are
+//! UTF-8). Source: RFC 8259.
 
 mod entries;
+mod rows;
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use crate::error::Failure;
 use crate::number::{Window, digits};
 
 pub(crate) use entries::{entries, last_of_each};
+use rows::short_rows;
 
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 128;
@@ -468,6 +470,30 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Calls `each` for most of the run of rows at the cursor that are three short numbers and three truth
+    /// values, which are 1 or 0. The array that they stand in is open; a comma is before the cursor's row
+    /// unless it is the `first`.
+    #[inline]
+    pub(crate) fn short_rows(&mut self, first: &mut bool, mut each: impl FnMut([u64; 6])) {
+        let from = usize::from(!*first);
+        if self
+            .rest()
+            .get(..from)
+            .is_some_and(|before| before != &b","[..from])
+        {
+            return;
+        }
+        while let Some(window) = self.rest().first_chunk() {
+            let from = usize::from(!*first);
+            let end = short_rows(window, from, &mut each);
+            if end == from {
+                return;
+            }
+            *first = false;
+            self.at += end - 1; // before the last comma
+        }
+    }
+
     /// Reads on in the object that is open while its keys and values are short numbers, and calls `each`
     /// for them; most of the run is taken, and what follows is to be read as any key.
     #[inline]
@@ -509,35 +535,39 @@ impl<'a> Cursor<'a> {
         Ok(self.natural())
     }
 
-    /// Skips a list of numbers and `null`, or of lists of such that ends in `]]`, if there is nothing
-    /// else in it. Does not look at where its commas and letters stand: what a number or a comma too
-    /// many could be is no other format's.
+    /// Skips a list of plain integers and `null`, or of lists of such, if there is nothing else in it and it
+    /// is written without blanks, or with one before an element.
     fn skip_number_lists(&mut self) -> bool {
         const BLOCK: usize = 32;
-        let rest = self.rest();
-        let is_nested = rest.get(1) == Some(&b'[');
-        let mut at = 1 + usize::from(is_nested);
-        while let Some(block) = rest.get(at - 1..at + BLOCK) {
-            // Every byte with the one before it, without branches.
-            let stops = block.windows(2).fold(false, |stops, pair| {
-                stops | stops_number_lists(pair[0], pair[1], is_nested)
-            });
-            if stops {
+        let is_nested = self.bytes.get(self.at + 1) == Some(&b'[');
+        let first = self.at + 1 + usize::from(is_nested);
+        let Some(from) = first.checked_sub(BEFORE) else {
+            return false;
+        };
+        let text = self.bytes.get(from..).unwrap_or_default();
+        let goes_on = |bytes: &[u8]| number_lists_go_on(bytes, is_nested);
+        let mut at = 0;
+        while let Some(block) = text.get(at..at + BLOCK + BEFORE) {
+            // Every byte with those before it, without branches.
+            let all = block
+                .windows(BEFORE + 1)
+                .fold(true, |all, bytes| all & goes_on(bytes));
+            if !all {
                 break;
             }
             at += BLOCK;
         }
-        let Some(tail) = rest.get(at - 1..) else {
+        let mut tail = text.get(at..).unwrap_or_default().windows(BEFORE + 1);
+        let Some(stop) = tail.clone().position(|bytes| !goes_on(bytes)) else {
             return false;
         };
-        let stop = tail
-            .windows(2)
-            .position(|pair| stops_number_lists(pair[0], pair[1], is_nested));
-        let Some(stop) = stop.filter(|&stop| tail[stop + 1] == b']') else {
-            return false;
-        };
-        self.at += at + stop + 1;
-        true
+        let ends = tail
+            .nth(stop)
+            .is_some_and(|bytes| number_lists_end(bytes, is_nested));
+        if ends {
+            self.at = from + at + stop + BEFORE + 1;
+        }
+        ends
     }
 
     fn skip_value(&mut self, depth: usize) -> Step<()> {
@@ -620,17 +650,42 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether a list of numbers ends with a byte, or has something else in it than numbers and `null`; of
-/// lists, the list of them all.
+/// Bytes that are looked at before a byte of a list of numbers.
+const BEFORE: usize = 3;
+
+/// Whether a list of numbers and `null`, or of such lists, goes on with the last of the bytes, which is neither
+/// its end nor wrong behind the others. A blank may only stand behind a comma or a bracket that opens.
 #[inline(always)]
-fn stops_number_lists(before: u8, byte: u8, is_nested: bool) -> bool {
-    let closes = (byte == b']') & (!is_nested | (before == b']'));
-    let opens = (byte == b'[') & (!is_nested | (before == b'['));
-    let known = byte.wrapping_sub(b'0') < 10;
-    let known = known | (byte == b',') | (byte == b' ') | (byte == b'-') | (byte == b'\n');
-    let known = known | (byte == b'n') | (byte == b'u') | (byte == b'l'); // null
-    let known = known | (byte == b']') | (byte == b'[');
-    closes | opens | !known
+fn number_lists_go_on(bytes: &[u8], is_nested: bool) -> bool {
+    let [third, second, before, byte] = [bytes[0], bytes[1], bytes[2], bytes[3]];
+    let is_digit = |byte: u8| byte.wrapping_sub(b'0') < 10;
+    let behind_opening = before == b'[';
+    let behind_comma = (before == b',') | ((before == b' ') & (second == b','));
+    let behind_list = ((before == b',') & (second == b']'))
+        | ((before == b' ') & (second == b',') & (third == b']'));
+    let opens =
+        behind_opening | ((before == b' ') & (second == b'[')) | (behind_comma & !behind_list);
+    let behind_zero = (before == b'0') & !is_digit(second);
+    let behind_number = is_digit(before);
+    let behind_null = (before == b'l') & (second == b'l');
+    let digit = is_digit(byte) & (opens | (before == b'-') | (behind_number & !behind_zero));
+    let sign_or_null = ((byte == b'-') | (byte == b'n')) & opens;
+    let of_null = ((byte == b'u') & (before == b'n'))
+        | ((byte == b'l') & ((before == b'u') | ((before == b'l') & (second == b'u'))));
+    let comma = (byte == b',') & (behind_number | behind_null | ((before == b']') & is_nested));
+    let blank = (byte == b' ') & (behind_opening | (before == b','));
+    let next_list = (byte == b'[') & behind_list & is_nested;
+    let end_of_inner = (byte == b']') & is_nested & (behind_number | behind_null | behind_opening);
+    digit | sign_or_null | of_null | comma | blank | next_list | end_of_inner
+}
+
+/// Whether the last of the bytes ends a list of numbers and `null`, or a list of such lists.
+fn number_lists_end(bytes: &[u8], is_nested: bool) -> bool {
+    match bytes {
+        [.., before, b']'] if is_nested => *before == b']',
+        [.., b'[' | b'0'..=b'9', b']'] | [.., b'l', b'l', b']'] => true,
+        _ => false,
+    }
 }
 
 /// The element of a list of counts at the start and its length; `None` for one of another form.
@@ -836,9 +891,18 @@ mod tests {
         }
     }
 
+    /// The length of the value at the start, somewhere in a document.
+    fn skipped(text: &str) -> Step<usize> {
+        let before = "{\"a\":";
+        let text = before.to_owned() + text;
+        let mut cursor = Cursor::starting_at(text.as_bytes(), before.len());
+        cursor.skip().map(|()| cursor.at - before.len())
+    }
+
     #[test]
     fn lists_of_numbers_are_skipped_as_other_values_are() {
         let long = format!("[{}]", vec!["[1234, -5]"; 100].join(", "));
+        let nulls = format!("[{}]", vec!["null,0, 120"; 100].join(","));
         for list in [
             "[]",
             "[1]",
@@ -849,15 +913,65 @@ mod tests {
             "[[1] ]",
             "[1, [2, [3]], \"]]\", 4]",
             "[[[1]], 2]",
+            "[[1,[2]],3]",
+            "[[[1],2],[3]]",
+            "[[null],[-1,0]]",
+            "[1.5, 2e3]",
+            "[ 1 , 2 ]",
             &long,
+            &nulls,
         ] {
-            let document = format!("{list}, {list}");
-            let mut cursor = Cursor::new(document.as_bytes());
-            cursor.skip().unwrap();
-            assert_eq!(cursor.at, list.len(), "{list:.40}");
+            let document = format!("{list}, {list}, [[1]]");
+            assert_eq!(skipped(&document).unwrap(), list.len(), "{list:.40}");
         }
-        for list in ["[", "[1", "[[1]", "[1, x]", "[[1, 2], ["] {
-            assert!(Cursor::new(list.as_bytes()).skip().is_err(), "{list}");
+        for broken in [
+            "[",
+            "[1",
+            "[[1]",
+            "[1, x]",
+            "[[1, 2], [",
+            "[1,]",
+            "[,1]",
+            "[1,,2]",
+            "[1, ,2]",
+            "[1 2]",
+            "[01]",
+            "[-]",
+            "[--1]",
+            "[1-2]",
+            "[-01]",
+            "[nul]",
+            "[nulll]",
+            "[nnull]",
+            "[null1]",
+            "[1null]",
+            "[[1][2]]",
+            "[[1],]",
+            "[[1]2]",
+            "[[1],[2]3]",
+            "[[1,],[2]]",
+            "[[,1],[2]]",
+            "[null null]",
+            "[1n]",
+            "[u]",
+            "[l]",
+        ] {
+            for list in [
+                broken.to_owned(),
+                broken.replace('1', &vec!["1"; 40].join(",")),
+            ] {
+                assert!(skipped(&list).is_err(), "{list}");
+                assert!(skipped(&format!("{list}, [7], [[8]]")).is_err(), "{list}");
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lists_are_skipped_if_they_are_json(list in "\\[[\\[\\], 01nul-]{1,8}\\]", bare in proptest::bool::ANY) {
+            let list = if bare { list } else { list.replace('n', "null,").replace(['u', 'l'], "1") };
+            let is_json = serde_json::from_str::<serde_json::Value>(&list).is_ok();
+            proptest::prop_assert_eq!(skipped(&list).is_ok_and(|length| length == list.len()), is_json);
         }
     }
 

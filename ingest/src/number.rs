@@ -3,7 +3,7 @@
 use engine::simd::other_than_digits;
 
 /// The digit `0` in every byte.
-const ZEROS: u64 = 0x3030_3030_3030_3030;
+pub(crate) const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Reads digits at the start; gives the value and how many bytes it took. A value that does not fit
 /// is the greatest that does.
@@ -47,7 +47,7 @@ fn digits_one_by_one(text: &[u8]) -> (u64, usize) {
 
 /// The highest bit of every byte that is no digit.
 #[inline(always)]
-fn others(word: u64) -> u64 {
+pub(crate) fn others(word: u64) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     const TEN_SETS_HIGH: u64 = 0x7676_7676_7676_7676;
     let digits = word ^ ZEROS;
@@ -60,7 +60,13 @@ fn value(word: u64, count: usize) -> u64 {
     if count == 0 {
         return 0;
     }
-    let fours = fours((word ^ ZEROS) << (64 - 8 * count));
+    all_digits((word ^ ZEROS) << (64 - 8 * count))
+}
+
+/// The number that eight bytes are, each of which stands for a digit.
+#[inline]
+pub(crate) fn all_digits(digits: u64) -> u64 {
+    let fours = fours(digits);
     (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff
 }
 

@@ -21,7 +21,7 @@ use engine::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::components::Component;
-use crate::job::{enqueue_refresh, note};
+use crate::job::{Note, enqueue_refresh};
 use crate::settings::Settings;
 
 /// Sets of texts whose result a node keeps at hand.
@@ -300,18 +300,9 @@ async fn keep(
             None => "the commit has no codecov.yml".to_owned(),
         };
         let at = (now_us, now_us);
-        note(
-            conn,
-            commit,
-            None,
-            "yaml",
-            Verdict::Ok,
-            None,
-            message,
-            None,
-            at,
-        )
-        .await?;
+        Note::new(commit, None, "yaml", message, at)
+            .write(conn)
+            .await?;
         enqueue_refresh(conn, commit.id, now_us).await?;
     }
     if before.repo_hash != hash && speaks_for_repo(conn, yamls, commit).await? {
@@ -378,19 +369,11 @@ async fn refuse(conn: &mut Conn, commit: &Commit, error: &YamlError, now_us: i64
     let message =
         format!("codecov.yml is not used: {error}; what the repository has counts instead");
     let at = (now_us, now_us);
-    let (code, detail) = (Some(INVALID_YAML), Some(params));
-    note(
-        conn,
-        commit,
-        None,
-        "yaml",
-        Verdict::Warning,
-        code,
-        message,
-        detail,
-        at,
-    )
-    .await
+    Note::new(commit, None, "yaml", message, at)
+        .with_verdict(Verdict::Warning, Some(INVALID_YAML))
+        .with_detail(params)
+        .write(conn)
+        .await
 }
 
 fn first_issue(errors: &Errors) -> (Vec<String>, Option<usize>, Option<String>) {

@@ -105,3 +105,132 @@ fn lcov_with_files_in_several_records() {
     });
     check(&report, FILES);
 }
+
+/// An item for each file.
+fn repeated(item: impl Fn(usize) -> String) -> String {
+    (0..FILES).map(item).collect()
+}
+
+#[test]
+fn clover_with_files_that_are_named_once_or_again() {
+    for files in [FILES, FILES - 1] {
+        let file = |i: usize| {
+            let lines = (1..25).fold(String::new(), |mut lines, line| {
+                let hits = (i + line) % 3;
+                let _ = writeln!(
+                    lines,
+                    "<line num=\"{line}\" type=\"stmt\" count=\"{hits}\"/>"
+                );
+                lines
+            });
+            let name = i % files;
+            format!(
+                "<file name=\"{name}.php\" path=\"src/{name}.php\">\n{lines}<metrics loc=\"20\"/></file>\n"
+            )
+        };
+        let report = format!(
+            "<coverage generated=\"1795521500\"><project timestamp=\"1\">{}</project></coverage>",
+            repeated(file)
+        );
+        check(&report, files);
+    }
+}
+
+#[test]
+fn sonar_with_files_that_are_named_once_or_again() {
+    for files in [FILES, FILES - 1] {
+        let file = |i: usize| {
+            let lines = (1..25).fold(String::new(), |mut lines, line| {
+                let covered = (i + line).is_multiple_of(3);
+                let _ = writeln!(
+                    lines,
+                    "<lineToCover lineNumber=\"{line}\" covered=\"{covered}\"/>"
+                );
+                lines
+            });
+            format!("<file path=\"src/{}.c\">\n{lines}</file>\n", i % files)
+        };
+        let report = format!("<coverage version=\"1\">{}</coverage>", repeated(file));
+        check(&report, files);
+    }
+}
+
+#[test]
+fn scoverage_with_sources_in_a_row_or_scattered() {
+    for files in [FILES, FILES - 1] {
+        let statements = |i: usize| {
+            (1..8).fold(String::new(), |mut statements, line| {
+                let (source, count, branch) = (i % files, (i + line) % 3, line == 4);
+                let _ = writeln!(
+                    statements,
+                    "<statement><source>src/{source}.scala</source><line>{line}</line><branch>{branch}</branch><count>{count}</count></statement>"
+                );
+                statements
+            })
+        };
+        check(
+            &format!("<statements>{}</statements>", repeated(statements)),
+            files,
+        );
+    }
+}
+
+/// Modules of OpenCover, each of a file; `uid_of` is what its method names.
+fn opencover(uid_of: impl Fn(usize) -> usize, end_of: impl Fn(usize) -> usize) -> String {
+    let module = |i: usize| {
+        let points = (1..15).fold(String::new(), |mut points, line| {
+            let (hits, end) = ((i + line) % 3, line + end_of(i));
+            let _ = writeln!(
+                points,
+                "<SequencePoint vc=\"{hits}\" sl=\"{line}\" el=\"{end}\" bec=\"0\" bev=\"0\"/>"
+            );
+            points
+        });
+        let uid = uid_of(i);
+        format!(
+            "<Module><Files><File uid=\"{i}\" fullPath=\"src/{i}.cs\"/></Files><Method><FileRef uid=\"{uid}\"/><SequencePoints>\n{points}</SequencePoints></Method></Module>\n"
+        )
+    };
+    format!(
+        "<CoverageSession><Modules>{}</Modules></CoverageSession>",
+        repeated(module)
+    )
+}
+
+#[test]
+fn opencover_with_methods_in_files_of_their_module() {
+    check(&opencover(|i| i, |_| 0), FILES);
+}
+
+#[test]
+fn opencover_with_methods_in_files_of_modules_before_and_behind() {
+    check(&opencover(|i| i.saturating_sub(1), |_| 0), FILES - 1);
+    check(&opencover(|i| (i + 1) % FILES, |_| 0), FILES);
+}
+
+#[test]
+fn opencover_whose_points_span_too_many_lines() {
+    check(
+        &opencover(|i| i, |i| if i % 100 == 0 { 9_000 } else { 0 }),
+        FILES,
+    );
+}
+
+#[test]
+fn a_report_of_mono_that_looks_like_cobertura_is_told_wherever_its_assembly_stands() {
+    let class = |i: usize| {
+        let lines = cobertura_lines(i);
+        format!("<class name=\"c{i}\" filename=\"src/{i}.c\"><lines>\n{lines}</lines></class>")
+    };
+    let tail = "<assembly name=\"a\"/><method filename=\"a.cs\"><statement line=\"3\" counter=\"1\"/></method>";
+    let report = format!(
+        "<coverage><classes>{}</classes>{tail}</coverage>",
+        repeated(class)
+    );
+    check(&report, 1);
+    let report = format!(
+        "<scoverage><classes>{}</classes>{tail}</scoverage>",
+        repeated(class)
+    );
+    check(&report, FILES);
+}

@@ -181,18 +181,10 @@ pub async fn create_upload(
             job::enqueue_expire(conn, upload.id, now_us + UPLOAD_URL_US + GRACE_US, now_us).await?;
             let message = format!("waiting for the bytes of upload {}", upload.external_id);
             let at = (now_us, now_us);
-            job::note(
-                conn,
-                &commit,
-                Some(upload.id),
-                "created",
-                Verdict::Waiting,
-                None,
-                message,
-                None,
-                at,
-            )
-            .await?;
+            job::Note::new(&commit, Some(upload.id), "created", message, at)
+                .with_verdict(Verdict::Waiting, None)
+                .write(conn)
+                .await?;
             Ok(upload)
         })
     });
@@ -269,18 +261,10 @@ pub async fn receive(app: &App, upload: &Upload, body: Body) -> Result<()> {
                 let message = format!("{size_bytes} bytes are durable");
                 let detail = json!({ "size_bytes": size_bytes, "blake3": hash });
                 let at = (begun_us, now_us);
-                job::note(
-                    conn,
-                    &commit,
-                    Some(id),
-                    "received",
-                    Verdict::Ok,
-                    None,
-                    message,
-                    Some(detail),
-                    at,
-                )
-                .await?;
+                job::Note::new(&commit, Some(id), "received", message, at)
+                    .with_detail(detail)
+                    .write(conn)
+                    .await?;
                 job::enqueue_process(conn, id, now_us).await?;
             }
             Ok(commit.sha)

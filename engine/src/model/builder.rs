@@ -122,6 +122,32 @@ impl FileBuilder {
         }
     }
 
+    /// Like [`plain`](Self::plain), but for the lines at places that ascend: those do not count, whatever
+    /// their hits are.
+    pub fn plain_but(
+        &mut self,
+        lines: &[u32],
+        hits: &[u64],
+        uncounted: impl Iterator<Item = usize>,
+    ) {
+        let before = self.sorted.len();
+        let mut uncounted = uncounted.peekable();
+        if self.last < lines.first().copied().unwrap_or(0) && lines.is_sorted_by(|a, b| a < b) {
+            self.plain(lines, hits);
+            for place in uncounted {
+                self.sorted.uncount(before + place);
+                self.plain_from = self.sorted.len();
+            }
+            return;
+        }
+        for (place, (&line, &hits)) in lines.iter().zip(hits).enumerate() {
+            match uncounted.next_if_eq(&place) {
+                Some(_) => self.append(line, Kind::Line, Coverage::Null, None, None),
+                None => self.hits(line, hits),
+            }
+        }
+    }
+
     /// Adds a line, merging it with what the same upload said of it before: the first kind that is
     /// not [`Kind::Line`] stays, complexity is lost. `missed` must be sorted.
     pub fn append(
@@ -379,6 +405,20 @@ mod tests {
             shown(&file.finish()),
             expected.map(|(line, hits)| (line, Kind::Line, hits))
         );
+    }
+
+    #[test]
+    fn lines_that_do_not_count_stand_among_plain_ones() {
+        let null = |line| (line, Kind::Line, Coverage::Null);
+        let hits = |line, hits| (line, Kind::Line, Coverage::Hits(hits));
+        for lines in [[1, 2, 3], [3, 2, 1]] {
+            let mut file = FileBuilder::new();
+            file.plain_but(&lines, &[0, 7, 2], [0, 2].into_iter());
+            file.hits(9, 5);
+            let file = file.finish();
+            assert_eq!(shown(&file), [null(1), hits(2, 7), null(3), hits(9, 5)]);
+            assert_eq!((file.totals().lines, file.totals().hits), (2, 2));
+        }
     }
 
     #[test]

@@ -49,6 +49,18 @@ pub struct FileCoverage {
 }
 
 impl FileCoverage {
+    /// Plain lines, which ascend, with their hit counts, which are as many.
+    pub fn of_plain(lines: Vec<u32>, hits: Vec<u64>) -> FileCoverage {
+        debug_assert_eq!(lines.len(), hits.len());
+        debug_assert!(lines.is_sorted_by(|a, b| a < b), "rows ascend");
+        FileCoverage {
+            marks: vec![PLAIN; lines.len()],
+            lines,
+            hits,
+            ..FileCoverage::default()
+        }
+    }
+
     /// Rows.
     pub fn len(&self) -> usize {
         self.lines.len()
@@ -171,6 +183,13 @@ impl FileCoverage {
         self.marks.resize(self.lines.len(), PLAIN);
     }
 
+    /// Makes a plain row one that does not count.
+    pub(super) fn uncount(&mut self, row: usize) {
+        debug_assert_eq!(self.marks[row], PLAIN);
+        self.marks[row] = Kind::Line as u8;
+        self.hits[row] = 0;
+    }
+
     #[inline]
     fn push_arms(&mut self, arms: Arms<'_>) {
         let ids = arms.missed.ids();
@@ -208,7 +227,9 @@ impl FileCoverage {
         };
         let (words, rest) = self.marks.as_chunks();
         for (at, word) in words.iter().enumerate() {
-            let mut odd = nonzero_bytes(u64::from_le_bytes(*word) ^ ALL_PLAIN);
+            let word = u64::from_le_bytes(*word);
+            // Bare rows do not count.
+            let mut odd = nonzero_bytes(word ^ ALL_PLAIN) & nonzero_bytes(word);
             while odd != 0 {
                 count(8 * at + (odd.trailing_zeros() / 8) as usize);
                 odd &= odd - 1;

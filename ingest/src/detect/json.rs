@@ -33,6 +33,10 @@ pub(super) fn detect(content: &[u8], read: &Range<usize>) -> Result<Json> {
 pub(super) fn guess(content: &[u8]) -> Option<Format> {
     let head = &content[..content.len().min(GUESS_BYTES)];
     let mut cursor = Cursor::new(head);
+    if cursor.peek().ok()? == b'[' {
+        let has_name = memmem::find(head, br#""name""#).is_some();
+        return has_name.then_some(Format::Salesforce);
+    }
     cursor.expect(b'{').ok()?;
     let key = cursor.key(&mut true).ok()??;
     let opens = cursor.peek().ok()?;
@@ -206,7 +210,7 @@ impl Peek<'_> {
     }
 }
 
-/// The outline of a document, the value at `read` of which is JSON for sure.
+/// The outline of a document, of which the value at `read`, or all elements from there on, is JSON for sure.
 fn outline<'a>(content: &'a [u8], read: &Range<usize>) -> Step<Outline<'a>> {
     let mut cursor = Cursor::new(content);
     let outline = match cursor.peek()? {
@@ -215,6 +219,10 @@ fn outline<'a>(content: &'a [u8], read: &Range<usize>) -> Step<Outline<'a>> {
             let mut first = None;
             cursor.array(|cursor| match first {
                 None => peek(cursor).map(|value| first = Some(value)),
+                Some(_) if cursor.at() == read.start => {
+                    cursor.advance(read.len());
+                    Ok(())
+                }
                 Some(_) => cursor.skip(),
             })?;
             Outline::Array(first)

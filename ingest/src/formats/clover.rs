@@ -3,17 +3,25 @@
 
 use engine::model::{Complexity, Coverage, FileBuilder, FileCoverage, Kind};
 
+use super::pieces::{cut_xml, is_first, read_apart};
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, Result};
 use crate::number::{count, integer};
 use crate::report_fixes::IgnoredLines;
 use crate::xml::{Fixed, Markup, Scanner};
 
-/// Adds the files of a document.
+/// Adds the files of a document, which do not depend on each other.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    let pieces = cut_xml(content, b"</file>", |_, _| true);
+    read_apart(content, &pieces, context, |piece, context| {
+        parse_piece(piece, is_first(piece, content), context)
+    })
+}
+
+/// Adds the files of a part of a document; `is_root` says whether its root comes first.
+fn parse_piece(content: &[u8], mut is_root: bool, context: &mut Context<'_>) -> Result<()> {
     let mut scanner = Scanner::new(content);
     let mut reader = Reader::default();
-    let mut is_root = true;
     loop {
         reader.take_usual_lines(&mut scanner);
         let Some(markup) = scanner.next() else { break };

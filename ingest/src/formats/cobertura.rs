@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
 use engine::simd::{Work, widely};
 use hashbrown::HashMap;
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
-use super::pieces::{cut_xml, read_pieces};
+use super::pieces::{cut_xml, differs, forget, is_first, read_pieces};
 use super::{Context, MAX_LINE};
+use crate::detect::{Format, is_mono};
 use crate::error::{Failure, Result};
 use crate::number::{count, digits, integer, truncated};
 use crate::report_fixes::IgnoredLines;
@@ -17,13 +18,21 @@ use crate::xml::{Fixed, Markup, Scanner};
 
 /// Adds the classes of a document, under the paths of their files.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
-    let pieces = cut_xml(content, b"</class>", is_another_file);
+    let pieces = cut_xml(content, b"</class>", |before, behind| {
+        differs(before, behind, b"filename=\"", b'"')
+    });
     let problems = context.problems.len();
     let read = |piece, context: &mut Context<'_>| {
-        let is_first = std::ptr::eq::<u8>(<[u8]>::as_ptr(piece), content.as_ptr());
-        Reader::new(piece, !is_first).read(context)
+        Reader::new(piece, !is_first(piece, content)).read(context)
     };
-    let mut all = read_pieces(&pieces, context, read)?.into_iter();
+    let read = read_pieces(&pieces, context, read);
+    let may_be_other = !matches!(&read, Ok(all) if all.iter().all(|files| !files.has_assembly));
+    if may_be_other && is_mono(content) {
+        forget(context, problems);
+        context.format = Some(Format::Mono);
+        return super::mono::parse(content, context);
+    }
+    let mut all = read?.into_iter();
     let mut whole = all.next().unwrap_or_default();
     for files in all {
         if !whole.include(files) {
@@ -35,19 +44,6 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     rename(whole, context)
 }
 
-/// Whether the first class behind is of another file than the last before.
-fn is_another_file(before: &[u8], behind: &[u8]) -> bool {
-    const KEY: &[u8] = b"filename=\"";
-    let name = |text: &'_ [u8], at: usize| {
-        let value = &text[at + KEY.len()..];
-        value[..memchr(b'"', value).unwrap_or(value.len())].to_vec()
-    };
-    match (memmem::rfind(before, KEY), memmem::find(behind, KEY)) {
-        (Some(last), Some(first)) => name(before, last) != name(behind, first),
-        _ => false,
-    }
-}
-
 /// What was read of a document or of a part of one.
 #[derive(Default)]
 struct Files<'a> {
@@ -56,6 +52,8 @@ struct Files<'a> {
     files: Vec<FileCoverage>,
     by_name: HashMap<Cow<'a, str>, usize>,
     sources: Vec<String>,
+    /// Whether there is an element that Mono's reports have.
+    has_assembly: bool,
 }
 
 impl<'a> Files<'a> {
@@ -111,6 +109,7 @@ struct Reader<'a, 'c> {
     classes: Vec<Class<'a, 'c>>,
     by_name: HashMap<Cow<'a, str>, usize>,
     sources: Vec<String>,
+    has_assembly: bool,
     /// The class that is open.
     current: Option<usize>,
     /// Its lines.
@@ -127,6 +126,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             classes: Vec::new(),
             by_name: HashMap::new(),
             sources: Vec::new(),
+            has_assembly: false,
             current: None,
             lines: FileBuilder::new(),
             line: None,
@@ -181,6 +181,7 @@ impl<'a, 'c> Reader<'a, 'c> {
                 Markup::Empty(b"class") => {
                     self.check_class()?;
                 }
+                Markup::Open(b"assembly") | Markup::Empty(b"assembly") => self.has_assembly = true,
                 Markup::Open(b"source") => self.source(),
                 Markup::Open(b"statement") | Markup::Empty(b"statement") => {
                     self.statement(context)?
@@ -207,6 +208,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             files,
             by_name: self.by_name,
             sources: self.sources,
+            has_assembly: self.has_assembly,
         }
     }
 
@@ -615,6 +617,7 @@ fn rename(read: Files<'_>, context: &mut Context<'_>) -> Result<()> {
         mut files,
         mut by_name,
         sources,
+        ..
     } = read;
     let is_installed =
         |name: &str| name.contains("/dist-packages/") || name.contains("/site-packages/");

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::{Attempt, Context, MAX_LINE};
+use super::{Attempt, Context, FoundFile, MAX_LINE};
 use crate::detect::Format;
-use crate::error::{Failure, ProblemCode, Result};
+use crate::error::{Failure, Result};
 use crate::json::{self, Cursor, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
 
@@ -39,13 +39,17 @@ struct Document<'a> {
 }
 
 /// The name of a file, and the file.
-type Entry<'a> = (Cow<'a, str>, Result<File>);
+type Entry<'a> = (Cow<'a, str>, Result<FoundFile>);
 
 impl Document<'_> {
     fn add(self, context: &mut Context<'_>) -> Result<()> {
-        self.files
-            .into_iter()
-            .try_for_each(|(name, file)| add_file(&name, file?, context))
+        for (name, file) in self.files {
+            let file = file?;
+            if let Some(path) = context.paths.fix(&name)?.filter(|path| !path.is_empty()) {
+                context.add_file(path, file);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -70,26 +74,27 @@ struct Keys {
     file: bool,
 }
 
-/// The lines of one file.
-struct File {
-    lines: FileCoverage,
-    /// Whether a line was left out because of [`MAX_LINE`].
-    cut: bool,
-}
-
-/// Line numbers of one list, sorted. A list of the next file takes its place in memory.
+/// Line numbers of one list. A list of the next file takes its place in memory.
 #[derive(Default)]
 struct Lines {
     numbers: Vec<u32>,
+    /// The greatest.
+    last: u32,
     cut: bool,
 }
 
 impl Lines {
+    fn clear(&mut self) {
+        self.numbers.clear();
+        (self.last, self.cut) = (0, false);
+    }
+
     /// Adds a number of the report. Codecov skips what is below 1.
     #[inline]
     fn push(&mut self, number: u64) {
         if number <= u64::from(MAX_LINE) {
             if number > 0 {
+                self.last = self.last.max(number as u32);
                 self.numbers.push(number as u32);
             }
         } else {
@@ -98,58 +103,66 @@ impl Lines {
     }
 }
 
-/// Rows of one file. Those of the next take their place in memory.
-#[derive(Default)]
-struct Rows {
-    lines: Vec<u32>,
-    hits: Vec<u64>,
+/// Lines that ran and lines that did not: a bit for each, 64 in a row. Empty between files.
+type Bits = Vec<[u64; 2]>;
+
+/// There may be so many lines for each that a report names, so that the bits cost no more than the report.
+const LINES_PER_NUMBER: usize = 64;
+
+/// Lines that ran and lines that did not, in any order. One that is in both ran.
+fn merge(executed: &Lines, missing: &Lines, bits: &mut Bits) -> FoundFile {
+    let last = executed.last.max(missing.last) as usize;
+    let numbers = executed.numbers.len() + missing.numbers.len();
+    let file = if last > LINES_PER_NUMBER * (numbers + 64) {
+        let mut file = FileBuilder::new();
+        missing.numbers.iter().for_each(|&line| file.hits(line, 0));
+        executed.numbers.iter().for_each(|&line| file.hits(line, 1));
+        file.finish()
+    } else {
+        bits.resize(last / 64 + 1, [0; 2]);
+        set(bits, 0, &executed.numbers);
+        set(bits, 1, &missing.numbers);
+        let file = rows(bits);
+        bits.clear();
+        file
+    };
+    FoundFile::new(file, executed.cut | missing.cut)
 }
 
-/// Lines that ran and lines that did not, both sorted. One that is in both ran.
-fn merge(executed: &Lines, missing: &Lines, rows: &mut Rows) -> File {
-    let (ran, missed) = (&executed.numbers[..], &missing.numbers[..]);
-    let most = ran.len() + missed.len();
-    rows.lines.resize(most, 0);
-    rows.hits.resize(most, 0);
-    let (mut i, mut j, mut count) = (0, 0, 0);
-    // Which list is next is as good as random, so nothing branches on it.
-    for (line, hits) in rows.lines.iter_mut().zip(&mut rows.hits) {
-        let (a, b) = match (ran.get(i), missed.get(j)) {
-            (Some(&a), Some(&b)) => (a, b),
-            (Some(&a), None) => (a, u32::MAX),
-            (None, Some(&b)) => (u32::MAX, b),
-            (None, None) => break,
-        };
-        *line = a.min(b);
-        *hits = u64::from(a <= b);
-        i += usize::from(a <= b);
-        j += usize::from(b <= a);
-        count += 1;
+/// Sets the bits of lines, most of which ascend.
+fn set(bits: &mut Bits, list: usize, lines: &[u32]) {
+    let (mut at, mut word) = (0, 0);
+    for &line in lines {
+        let place = line as usize / 64;
+        if place != at {
+            bits[at][list] |= word;
+            (at, word) = (place, 0);
+        }
+        word |= 1_u64 << (line % 64);
     }
-    rows.lines.truncate(count);
-    rows.hits.truncate(count);
-    let mut file = FileBuilder::new();
-    file.plain(&rows.lines, &rows.hits);
-    File {
-        lines: file.finish(),
-        cut: executed.cut | missing.cut,
-    }
+    bits[at][list] |= word;
 }
 
-fn add_file(name: &str, file: File, context: &mut Context<'_>) -> Result<()> {
-    let Some(path) = context.paths.fix(name)?.filter(|path| !path.is_empty()) else {
-        return Ok(());
-    };
-    if file.cut {
-        let message = format!("{path}: lines beyond {MAX_LINE} are left out");
-        context.problem(None, ProblemCode::LineTooLarge, message);
+/// A row for each bit.
+fn rows(bits: &Bits) -> FileCoverage {
+    let count = bits
+        .iter()
+        .map(|[ran, missed]| (ran | missed).count_ones() as usize);
+    let count = count.sum();
+    let (mut lines, mut hits) = (vec![0; count], vec![0; count]);
+    let mut rows = lines.iter_mut().zip(&mut hits);
+    for (&[ran, missed], first) in bits.iter().zip((0..).step_by(64)) {
+        let mut all = ran | missed;
+        while all != 0
+            && let Some((line, hits)) = rows.next()
+        {
+            let at = all.trailing_zeros();
+            *line = first + at;
+            *hits = (ran >> at) & 1;
+            all &= all - 1;
+        }
     }
-    let lines = match context.ignored.get(&path) {
-        Some(ignored) => file.lines.filter(|line| !ignored.contains(line)),
-        None => file.lines,
-    };
-    context.found.add(path, lines);
-    Ok(())
+    FileCoverage::of_plain(lines, hits)
 }
 
 /// The files of a document, and which keys it has.
@@ -218,11 +231,11 @@ fn read_files<'a>(cursor: &mut Cursor<'a>) -> Step<Vec<Entry<'a>>> {
 struct Reader {
     executed: Lines,
     missing: Lines,
-    rows: Rows,
+    bits: Bits,
 }
 
 impl Reader {
-    fn file(&mut self, cursor: &mut Cursor<'_>, name: &str) -> Step<Result<File>> {
+    fn file(&mut self, cursor: &mut Cursor<'_>, name: &str) -> Step<Result<FoundFile>> {
         let (mut executed, mut missing) = (List::Absent, List::Absent);
         cursor.expect(b'{')?;
         let mut first = true;
@@ -241,7 +254,7 @@ impl Reader {
             List::Absent => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
         };
         let both = check(executed, "executed_lines").and(check(missing, "missing_lines"));
-        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.rows)))
+        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.bits)))
     }
 }
 
@@ -255,14 +268,10 @@ enum List {
 
 /// A list of integers, to `lines`.
 fn line_numbers(cursor: &mut Cursor<'_>, lines: &mut Lines) -> Step<List> {
-    lines.numbers.clear();
-    lines.cut = false;
+    lines.clear();
     if cursor.peek()? != b'[' || !cursor.integers(|line| lines.push(line))? {
         cursor.skip()?;
         return Ok(List::Other);
-    }
-    if !lines.numbers.is_sorted() {
-        lines.numbers.sort_unstable();
     }
     Ok(List::Read)
 }

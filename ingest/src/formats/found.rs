@@ -6,9 +6,48 @@ use std::hash::BuildHasher;
 use engine::model::{FileBuilder, FileCoverage, Totals};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::{Context, MAX_LINE};
+use crate::error::ProblemCode;
+
 /// A report of a file this many times shorter than what is known of it is kept until the end, so that
 /// many of them cost no more than their lines.
 const MUCH_SHORTER: usize = 4;
+
+/// The lines of one file, before it is known where it belongs.
+#[derive(Debug)]
+pub(crate) struct FoundFile {
+    lines: FileCoverage,
+    /// Counts over the lines.
+    totals: Totals,
+    /// Whether a line was left out because of [`MAX_LINE`](super::MAX_LINE).
+    cut: bool,
+}
+
+impl FoundFile {
+    /// Counts the lines of a file; `cut` says whether some were too large to be kept.
+    pub(super) fn new(lines: FileCoverage, cut: bool) -> FoundFile {
+        let totals = lines.totals(); // its columns are at hand now
+        FoundFile { lines, totals, cut }
+    }
+}
+
+impl Context<'_> {
+    /// Adds a file but for its lines that are ignored, and notes where it was cut.
+    pub(super) fn add_file(&mut self, path: String, file: FoundFile) {
+        let FoundFile { lines, totals, cut } = file;
+        if cut {
+            let message = format!("{path}: lines beyond {MAX_LINE} are left out");
+            self.problem(None, ProblemCode::LineTooLarge, message);
+        }
+        match self.ignored.get(&path) {
+            None => self.found.add_counted(path, lines, totals),
+            Some(ignored) => {
+                let kept = lines.filter(|line| !ignored.contains(line));
+                self.found.add(path, kept);
+            }
+        }
+    }
+}
 
 /// The files that one reader found, in the order in which they came.
 #[derive(Default)]
@@ -34,13 +73,19 @@ struct Place {
 impl Found {
     /// Adds a file, or more of a file that was added before. One without lines does not count.
     pub(crate) fn add(&mut self, path: String, file: FileCoverage) {
+        let totals = file.totals(); // its columns are at hand now
+        self.add_counted(path, file, totals);
+    }
+
+    /// Like [`add`](Self::add), for a file that was counted.
+    fn add_counted(&mut self, path: String, file: FileCoverage, totals: Totals) {
         if file.is_empty() {
             return;
         }
         match self.place_of(&path) {
             Ok(place) => self.merge(place, file),
             Err(hash) => {
-                self.totals += file.totals(); // its columns are at hand now
+                self.totals += totals;
                 self.push(hash, path, file);
             }
         }

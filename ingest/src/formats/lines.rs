@@ -2,11 +2,12 @@
 //! whose keys are lines. What a value means is the format's own; a count and `null` are the fast path.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind};
 
-use super::{Body, Context, MAX_LINE};
-use crate::error::{Failure, ProblemCode, Result};
+use super::{Body, Context, FoundFile, MAX_LINE};
+use crate::error::{Failure, Result};
 use crate::json::{Cursor, Element, Step, Value};
 use crate::number::{count, integer};
 
@@ -24,7 +25,7 @@ pub(super) enum Cell {
 /// How a format reads a value. Plain counts are not asked for: they are hits everywhere.
 pub(super) type Reading = fn(&Value<'_>) -> Cell;
 
-/// A record that is no plain count.
+/// A record that is neither a plain count nor nothing that counts.
 #[derive(Clone, Copy)]
 struct Odd {
     line: u32,
@@ -41,6 +42,8 @@ pub(super) struct Lines {
     plain: Vec<u32>,
     /// Hits of `plain`.
     hits: Vec<u64>,
+    /// Places in `plain` of lines that do not count.
+    nulls: Vec<u32>,
     odd: Vec<Odd>,
     /// Lines whose value is wrong.
     wrong: Vec<u32>,
@@ -60,6 +63,7 @@ impl Lines {
     pub(super) fn clear(&mut self) {
         self.plain.clear();
         self.hits.clear();
+        self.nulls.clear();
         self.odd.clear();
         self.wrong.clear();
         self.no_line = None;
@@ -234,6 +238,11 @@ impl Lines {
                 self.plain.push(line);
                 self.hits.push(hits);
             }
+            Cell::Row(Kind::Line, Coverage::Null) => {
+                self.nulls.push(self.plain.len() as u32);
+                self.plain.push(line);
+                self.hits.push(0);
+            }
             Cell::Row(kind, coverage) => self.odd.push(Odd {
                 line,
                 after: self.plain.len(),
@@ -262,18 +271,11 @@ impl Lines {
                 "{format}: the value of line {line} of {name} is no coverage"
             )));
         }
-        let mut lines = self.build();
-        if ignored.is_some() {
-            lines = lines.filter(|line| !is_ignored(line));
-        }
-        if self.cut {
-            let message = format!("{path}: lines beyond {MAX_LINE} are left out");
-            context.problem(None, ProblemCode::LineTooLarge, message);
-        }
-        if let Some(line) = self.too_large {
+        let too_large = self.too_large.map(|line| (path.clone(), line));
+        context.add_file(path, FoundFile::new(self.build(), self.cut));
+        if let Some((path, line)) = too_large {
             context.count_too_large(&path, line);
         }
-        context.found.add(path, lines);
         Ok(())
     }
 
@@ -306,25 +308,50 @@ impl Lines {
 
     /// Both kinds of rows ascend.
     fn merge(&self, file: &mut FileBuilder) {
-        let mut from = 0;
+        let (mut from, mut nulls) = (0, &self.nulls[..]);
         for odd in &self.odd {
             let run = self.plain[from..]
                 .iter()
                 .take_while(|&&line| line < odd.line)
                 .count();
-            let to = from + run;
-            file.plain(&self.plain[from..to], &self.hits[from..to]);
+            nulls = self.push_rows(from..from + run, nulls, file);
             file.append(odd.line, odd.kind, odd.coverage, None, None);
-            from = to;
+            from += run;
         }
-        file.plain(&self.plain[from..], &self.hits[from..]);
+        self.push_rows(from..self.plain.len(), nulls, file);
+    }
+
+    /// Adds plain rows. `nulls` are the places from there on that do not count; gives those behind the rows.
+    fn push_rows<'n>(
+        &self,
+        rows: Range<usize>,
+        nulls: &'n [u32],
+        file: &mut FileBuilder,
+    ) -> &'n [u32] {
+        let (lines, hits) = (&self.plain[rows.clone()], &self.hits[rows.clone()]);
+        let (nulls, behind) =
+            nulls.split_at(nulls.partition_point(|&place| (place as usize) < rows.end));
+        match nulls {
+            [] => file.plain(lines, hits),
+            _ => {
+                let places = nulls.iter().map(|&place| place as usize - rows.start);
+                file.plain_but(lines, hits, places);
+            }
+        }
+        behind
     }
 
     /// Lines in any order. Of a line that came twice the last record counts, as in any JSON object.
     fn sort(&self, file: &mut FileBuilder) {
         let mut rows: Vec<(u32, Kind, Coverage)> =
             Vec::with_capacity(self.plain.len() + self.odd.len());
-        let plain = |at: usize| (self.plain[at], Kind::Line, Coverage::Hits(self.hits[at]));
+        let plain = |at: usize| {
+            let coverage = match self.nulls.binary_search(&(at as u32)) {
+                Ok(_) => Coverage::Null,
+                Err(_) => Coverage::Hits(self.hits[at]),
+            };
+            (self.plain[at], Kind::Line, coverage)
+        };
         let mut from = 0;
         for odd in &self.odd {
             rows.extend((from..odd.after).map(plain));

@@ -4,12 +4,13 @@
 //! Lines are counted as llvm-cov counts them: a line has the count of the region that goes on from
 //! the line before, or of one that starts on it, whichever is greater. Branches count by their arms.
 
-use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
+use engine::model::{ArmId, Coverage, FileBuilder, Kind};
 
-use super::{Attempt, Context, MAX_LINE};
+use super::{Attempt, Context, FoundFile, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{ProblemCode, Result};
 use crate::json::{Cursor, Step, Value};
+use crate::number::digits;
 
 /// What the document says it is.
 const TYPE: &str = "llvm.coverage.json.export";
@@ -40,9 +41,9 @@ struct Document {
     is_export: bool,
 }
 
-/// The lines of one file.
+/// What was read of one file.
 struct File {
-    lines: FileCoverage,
+    lines: FoundFile,
     /// Whether a line was left out because of [`MAX_LINE`] or because there were too many.
     cut: bool,
 }
@@ -82,11 +83,7 @@ fn add_all(files: Vec<(String, File)>, context: &mut Context<'_>) -> Result<()> 
             let message = format!("{path}: lines are left out; the greatest is {MAX_LINE}");
             context.problem(None, ProblemCode::LineTooLarge, message);
         }
-        let lines = match context.ignored.get(&path) {
-            Some(ignored) => file.lines.filter(|line| !ignored.contains(line)),
-            None => file.lines,
-        };
-        context.found.add(path, lines);
+        context.add_file(path, file.lines);
     }
     Ok(())
 }
@@ -158,7 +155,7 @@ impl Reader {
             }
             "segments" if cursor.peek()? == b'[' => {
                 self.segments.clear();
-                cursor.array(|cursor| segment(cursor, &mut self.segments))
+                segments(cursor, &mut self.segments)
             }
             "branches" if cursor.peek()? == b'[' => {
                 self.conditions.clear();
@@ -197,7 +194,7 @@ impl Reader {
                 .assign(line, Kind::Branch, coverage, missed, None);
         }
         File {
-            lines: self.builder.take(),
+            lines: FoundFile::new(self.builder.take(), false),
             cut,
         }
     }
@@ -268,19 +265,33 @@ fn arms(conditions: &[Condition], missed: &mut Vec<ArmId>) -> Coverage {
     }
 }
 
-/// Reads `[line, column, count, has_count, is_region_entry, is_gap_region]`; the last may be absent.
-fn segment(cursor: &mut Cursor<'_>, segments: &mut Vec<Segment>) -> Step<()> {
-    let mut cells = [0; 6];
-    if numbers(cursor, &mut cells)? >= 5 {
-        segments.push(Segment {
-            line: narrow(cells[0]),
-            count: cells[2],
-            has_count: cells[3] != 0,
-            is_entry: cells[4] != 0,
-            is_gap: cells[5] != 0,
-        });
+impl Segment {
+    /// Of `[line, column, count, has_count, is_region_entry, is_gap_region]`.
+    fn new([line, _, count, has_count, is_entry, is_gap]: [u64; 6]) -> Segment {
+        Segment {
+            line: narrow(line),
+            count,
+            has_count: has_count != 0,
+            is_entry: is_entry != 0,
+            is_gap: is_gap != 0,
+        }
     }
-    Ok(())
+}
+
+/// Reads an array of segments; the last cell of one may be absent.
+fn segments(cursor: &mut Cursor<'_>, segments: &mut Vec<Segment>) -> Step<()> {
+    let mut first = true;
+    cursor.expect(b'[')?;
+    loop {
+        cursor.short_rows(&mut first, |cells| segments.push(Segment::new(cells)));
+        if !cursor.element(&mut first)? {
+            return Ok(());
+        }
+        let mut cells = [0; 6];
+        if numbers(cursor, &mut cells)? >= 5 {
+            segments.push(Segment::new(cells));
+        }
+    }
 }
 
 /// Reads `[line, column, end line, end column, count, count of false, ...]`.
@@ -301,6 +312,10 @@ fn numbers(cursor: &mut Cursor<'_>, cells: &mut [u64]) -> Step<usize> {
     if cursor.peek()? != b'[' {
         return cursor.skip().map(|()| 0);
     }
+    if let Some((count, bytes)) = plain_numbers(cursor.rest(), cells) {
+        cursor.advance(bytes);
+        return Ok(count);
+    }
     let mut count = 0;
     cursor.array(|cursor| {
         let number = match cursor.natural() {
@@ -316,6 +331,29 @@ fn numbers(cursor: &mut Cursor<'_>, cells: &mut [u64]) -> Step<usize> {
         Ok(())
     })?;
     Ok(count)
+}
+
+/// Reads an array of nothing but numbers and commas, of as many as there are to `cells`; gives how many it had,
+/// and its bytes.
+fn plain_numbers(text: &[u8], cells: &mut [u64]) -> Option<(usize, usize)> {
+    const MAX_DIGITS: usize = 18;
+    let (mut at, mut count) = (1, 0);
+    loop {
+        let (number, length) = digits(&text[at..]);
+        if !(1..=MAX_DIGITS).contains(&length) || (length > 1 && text[at] == b'0') {
+            return None;
+        }
+        if let Some(cell) = cells.get_mut(count) {
+            *cell = number;
+        }
+        count += 1;
+        at += length + 1;
+        match text.get(at - 1)? {
+            b',' => {}
+            b']' => return Some((count, at)),
+            _ => return None,
+        }
+    }
 }
 
 /// A value that is no plain number: the nearest count.

@@ -49,6 +49,7 @@ use crate::report_fixes::Ignored;
 use crate::settings::Parsers;
 
 pub(crate) use found::Found;
+use found::FoundFile;
 
 /// What became of a document that was read before its format was known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,7 +140,7 @@ pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -
         Format::Mono => mono::parse(content, context),
         Format::OpenCover => opencover::parse(content, context),
         Format::R => r::parse(content, context).map(drop),
-        Format::Salesforce => salesforce::parse(content, context),
+        Format::Salesforce => salesforce::parse(content, context).map(drop),
         Format::Scala => scala::parse(content, context).map(drop),
         Format::Scoverage => scoverage::parse(content, context),
         Format::Simplecov => simplecov::parse(content, context).map(drop),
@@ -167,6 +168,7 @@ pub(crate) fn attempt(
         Format::Elm => attempt_body(elm::parse, format, content, context),
         Format::Flowcover => attempt_body(flowcover::parse, format, content, context),
         Format::R => attempt_body(r::parse, format, content, context),
+        Format::Salesforce => attempt_body(salesforce::parse, format, content, context),
         Format::Scala => attempt_body(scala::parse, format, content, context),
         Format::Simplecov => attempt_body(simplecov::parse, format, content, context),
         Format::V1 => attempt_body(v1::parse, format, content, context),

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use engine::model::{ArmId, Coverage, FileBuilder, Kind};
 
+use super::pieces::{cut_xml, forget, read_pieces};
 use super::{Context, MAX_LINE};
 use crate::error::{Failure, ProblemCode, Result};
 use crate::number::{count, integer};
@@ -15,8 +16,48 @@ use crate::xml::{Markup, Scanner};
 /// allows: a short report must not stand for much work.
 const MAX_SPANNED_LINES: usize = 1_000_000;
 
-/// Adds the files of a document.
+/// Adds the files of a document: module by module if each has the files of its methods, and no others.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    let modules = cut_xml(content, b"</Module>", |_, _| true);
+    let problems = context.problems.len();
+    if let Ok(parts) = read_pieces(&modules, context, parse_piece)
+        && are_apart(&parts, content.len())
+    {
+        return Ok(());
+    }
+    forget(context, problems);
+    parse_piece(content, context).map(drop)
+}
+
+/// What decides whether parts of a document do not depend on each other.
+struct Part<'a> {
+    declared: HashSet<&'a [u8]>,
+    /// Files that methods named and that the part does not declare.
+    unknown: HashSet<&'a [u8]>,
+    /// How many lines points spanned; `None` when they were too many.
+    spanned: Option<usize>,
+}
+
+/// Whether parts are what they would be in one: no file is of two, and all spans were allowed.
+fn are_apart(parts: &[Part<'_>], size_bytes: usize) -> bool {
+    if let [_] = parts {
+        return true;
+    }
+    let mut declared = HashSet::new();
+    let once = parts
+        .iter()
+        .flat_map(|part| &part.declared)
+        .all(|&uid| declared.insert(uid));
+    let mut unknown = parts.iter().flat_map(|part| &part.unknown);
+    let spanned = parts
+        .iter()
+        .try_fold(0_usize, |all, part| all.checked_add(part.spanned?));
+    once && !unknown.any(|&uid| declared.contains(uid))
+        && spanned.is_some_and(|spanned| spanned <= most_spanned(size_bytes))
+}
+
+/// Adds the files of a document or of some of its modules.
+fn parse_piece<'a>(content: &'a [u8], context: &mut Context<'_>) -> Result<Part<'a>> {
     let mut reader = Reader::new(content.len());
     reader.read(content, context)?;
     if reader.refers_ahead {
@@ -33,10 +74,20 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         };
         reader.read(content, context)?;
     }
+    let spanned = most_spanned(content.len()) - reader.spanned;
     for file in reader.files {
         context.found.add(file.path, file.lines.finish());
     }
-    Ok(())
+    Ok(Part {
+        declared: reader.by_uid.into_keys().collect(),
+        unknown: reader.unknown,
+        spanned: (!reader.spans_too_many).then_some(spanned),
+    })
+}
+
+/// How many lines points of a report of that size may span.
+fn most_spanned(size_bytes: usize) -> usize {
+    size_bytes.saturating_add(MAX_SPANNED_LINES)
 }
 
 struct Reader<'a, 'c> {
@@ -48,7 +99,10 @@ struct Reader<'a, 'c> {
     refers_ahead: bool,
     method: Method<'a>,
     is_in_method: bool,
+    /// Lines that points may still span.
     spanned: usize,
+    /// Whether one would have spanned more.
+    spans_too_many: bool,
 }
 
 struct File<'c> {
@@ -88,7 +142,8 @@ impl<'a, 'c> Reader<'a, 'c> {
             refers_ahead: false,
             method: Method::default(),
             is_in_method: false,
-            spanned: size_bytes.saturating_add(MAX_SPANNED_LINES),
+            spanned: most_spanned(size_bytes),
+            spans_too_many: false,
         }
     }
 
@@ -165,6 +220,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         missed.dedup();
         for point in &self.method.points {
             let lines = point.lines(&mut self.spanned, &self.files[at].path, context)?;
+            self.spans_too_many |= point.is_cut(&lines);
             self.files[at].add(lines, point, missed, context);
         }
         Ok(())
@@ -246,6 +302,11 @@ impl Point {
         );
         context.problem(None, ProblemCode::LineTooLarge, message);
         Ok(first..=first)
+    }
+
+    /// Whether these of its lines are not all that may be kept.
+    fn is_cut(&self, lines: &RangeInclusive<i64>) -> bool {
+        *lines.end() < self.last.min(i64::from(MAX_LINE))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Large files, cut where records end and read in parallel.
 
+use memchr::memchr;
 use memchr::memmem::{self, Finder};
 use rayon::prelude::*;
 
@@ -111,6 +112,48 @@ pub(super) fn read_pieces<'b, R: Send>(
         context.found.include(found);
     }
     Ok(all)
+}
+
+/// Reads a file by its pieces, or as a whole where two of them speak of one file, whose records must be read in
+/// their order. `read` must give the same for a piece as for the same part of the whole.
+pub(super) fn read_apart<'b>(
+    content: &'b [u8],
+    pieces: &[&'b [u8]],
+    context: &mut Context<'_>,
+    read: impl Fn(&'b [u8], &mut Context<'_>) -> Result<()> + Sync,
+) -> Result<()> {
+    let problems = context.problems.len();
+    let counts = read_pieces(pieces, context, |piece, context| {
+        read(piece, context).map(|()| context.found.len())
+    })?;
+    if context.found.len() < counts.iter().sum() {
+        forget(context, problems);
+        read(content, context)?;
+    }
+    Ok(())
+}
+
+/// Drops what was found, and noted behind so many problems.
+pub(super) fn forget(context: &mut Context<'_>, problems: usize) {
+    context.found = Found::default();
+    context.problems.truncate(problems);
+}
+
+/// Whether a piece is the first of a file.
+pub(super) fn is_first(piece: &[u8], content: &[u8]) -> bool {
+    std::ptr::eq(piece.as_ptr(), content.as_ptr())
+}
+
+/// Whether what follows the last `key` before a cut, up to `end`, differs from what follows the first behind it.
+pub(super) fn differs(before: &[u8], behind: &[u8], key: &[u8], end: u8) -> bool {
+    let value = |text: &[u8], at: usize| {
+        let value = &text[at + key.len()..];
+        value[..memchr(end, value).unwrap_or(value.len())].to_vec()
+    };
+    match (memmem::rfind(before, key), memmem::find(behind, key)) {
+        (Some(last), Some(first)) => value(before, last) != value(behind, first),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

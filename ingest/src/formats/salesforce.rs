@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::Context;
 use super::lines::{Lines, Listed, as_it_is};
+use super::{Body, Context};
 use crate::error::{Failure, Result};
 use crate::json::{Cursor, Step};
 
@@ -17,8 +17,9 @@ const LISTED: Listed = Listed {
     read: values,
 };
 
-/// Adds the classes and triggers. Those without a name or lines are left out.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+/// Adds the classes and triggers, and tells where those behind the first stand. Those without a name or
+/// lines are left out.
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     let mut cursor = Cursor::new(content);
     if cursor.peek()? != b'[' {
         return Err(Failure::corrupt("salesforce: the report is no array"));
@@ -26,7 +27,12 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     cursor.expect(b'[')?;
     let mut first = true;
     let mut lines = Lines::default();
+    let (mut count, mut others) = (0, 0..0);
     while cursor.element(&mut first)? {
+        count += 1;
+        if count == 2 {
+            others = cursor.at()..cursor.at();
+        }
         if cursor.peek()? == b'n' {
             cursor.skip()?;
             continue;
@@ -37,9 +43,10 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
         {
             lines.add(LISTED.format, &file_name(name), context)?;
         }
+        others.end = cursor.at();
     }
     cursor.end()?;
-    Ok(())
+    Ok(if count > 1 { others } else { 0..0 })
 }
 
 /// Reads an object. Something empty of another form says nothing.

@@ -3,6 +3,7 @@
 use engine::model::{Coverage, Kind};
 
 use super::Context;
+use super::pieces::{cut_xml, differs, read_apart};
 use super::sources::{Named, counted, required_line};
 use crate::error::{Failure, Result};
 use crate::xml::{Markup, Scanner};
@@ -23,6 +24,13 @@ struct Statement<'a> {
 
 /// Adds the files of a document's statements.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    let pieces = cut_xml(content, b"</statement>", |before, behind| {
+        differs(before, behind, b"<source>", b'<')
+    });
+    read_apart(content, &pieces, context, parse_piece)
+}
+
+fn parse_piece(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut scanner = Scanner::new(content);
     let mut sources = Named::default();
     let mut last = None;

@@ -4,7 +4,7 @@ use engine::model::{Complexity, Coverage, FileBuilder, FileCoverage, Kind, Part}
 
 use super::Context;
 use crate::json::{Cursor, Step, Stop, Value};
-use crate::number::integer;
+use crate::number::{integer, short_number};
 
 /// A line and a column of it, as a report has them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,7 +15,16 @@ pub(super) struct Place {
 
 impl Place {
     /// Reads an object that has both.
+    #[inline]
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Step<Place> {
+        if let Some((place, bytes)) = usual_place(cursor.rest()) {
+            cursor.advance(bytes);
+            return Ok(place);
+        }
+        Place::read_any(cursor)
+    }
+
+    fn read_any(cursor: &mut Cursor<'_>) -> Step<Place> {
         let (mut line, mut column) = (None, None);
         cursor.expect(b'{')?;
         let mut first = true;
@@ -31,6 +40,25 @@ impl Place {
             _ => Stop::fails("a place of the report has no line or no column"),
         }
     }
+}
+
+/// Reads `{"line":7,"column":12}` or the same with a blank behind colons and commas; gives its bytes, too.
+#[inline]
+fn usual_place(text: &[u8]) -> Option<(Place, usize)> {
+    let rest = text.strip_prefix(b"{\"line\":")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let (line, length) = short_number(rest)?;
+    let rest = rest[length..].strip_prefix(b",")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let rest = rest.strip_prefix(b"\"column\":")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let (column, length) = short_number(rest)?;
+    let rest = rest[length..].strip_prefix(b"}")?;
+    let place = Place {
+        line: i64::from(line),
+        column: i64::from(column),
+    };
+    Some((place, text.len() - rest.len()))
 }
 
 /// Reads an integer; `None` when something else stands there.

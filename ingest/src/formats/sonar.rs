@@ -3,13 +3,19 @@
 use engine::model::{Coverage, FileBuilder, Kind};
 
 use super::Context;
+use super::pieces::{cut_xml, read_apart};
 use crate::error::{Failure, ProblemCode, Result};
 use crate::number::integer;
 use crate::report_fixes::IgnoredLines;
 use crate::xml::{Markup, Scanner};
 
-/// Adds the files of a document.
+/// Adds the files of a document, which do not depend on each other.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+    let pieces = cut_xml(content, b"</file>", |_, _| true);
+    read_apart(content, &pieces, context, parse_piece)
+}
+
+fn parse_piece(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut scanner = Scanner::new(content);
     let mut file: Option<File<'_>> = None;
     let mut lines = FileBuilder::new();

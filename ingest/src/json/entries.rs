@@ -5,8 +5,8 @@
 //! and nothing else: what comes of it is what would if the entries were read one after the other.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
+use hashbrown::HashMap;
 use memchr::memmem::Finder;
 use rayon::prelude::*;
 
@@ -76,10 +76,12 @@ pub(crate) fn last_of_each<T>(entries: Vec<T>, name: impl Fn(&T) -> &str) -> Vec
             *seen.entry(name(entry)).or_insert(next)
         })
         .collect();
-    if seen.len() == entries.len() {
+    let distinct = seen.len();
+    drop(seen); // it borrows the names
+    if distinct == entries.len() {
         return entries;
     }
-    let mut kept: Vec<T> = Vec::with_capacity(seen.len());
+    let mut kept: Vec<T> = Vec::with_capacity(distinct);
     for (place, entry) in places.into_iter().zip(entries) {
         match kept.get_mut(place) {
             Some(before) => *before = entry,

@@ -10,11 +10,11 @@ mod parts;
 
 use std::borrow::Cow;
 
-use engine::model::{Coverage, FileBuilder, FileCoverage, Kind};
+use engine::model::{Coverage, FileBuilder, Kind};
 
-use super::{Attempt, Context, MAX_LINE};
+use super::{Attempt, Context, FoundFile};
 use crate::detect::Format;
-use crate::error::{Failure, ProblemCode, Result};
+use crate::error::{Failure, Result};
 use crate::json::{self, Cursor, Step};
 use maps::{Maps, Node, Pairs};
 
@@ -60,7 +60,7 @@ fn mode(content: &[u8], context: &Context<'_>) -> Mode {
 struct Entry<'a> {
     name: Cow<'a, str>,
     /// The file; what it lacks counts only if it is one of the repository.
-    file: Result<File>,
+    file: Result<FoundFile>,
     is_object: bool,
 }
 
@@ -81,14 +81,6 @@ impl Entry<'_> {
         ];
         !self.is_object || OTHERS.contains(&&*self.name)
     }
-}
-
-/// The lines of one file.
-#[derive(Debug)]
-struct File {
-    lines: FileCoverage,
-    /// Whether a line was left out because of [`MAX_LINE`].
-    cut: bool,
 }
 
 fn read(content: &[u8], mode: Mode) -> Step<Vec<Entry<'_>>> {
@@ -116,25 +108,11 @@ fn read(content: &[u8], mode: Mode) -> Step<Vec<Entry<'_>>> {
 }
 
 fn add_all(entries: Vec<Entry<'_>>, context: &mut Context<'_>) -> Result<()> {
-    entries
-        .into_iter()
-        .try_for_each(|entry| add(&entry.name, entry.file, context))
-}
-
-fn add(name: &str, file: Result<File>, context: &mut Context<'_>) -> Result<()> {
-    let Some(path) = find_path(name, context)? else {
-        return Ok(());
-    };
-    let file = file?;
-    if file.cut {
-        let message = format!("{path}: lines beyond {MAX_LINE} are left out");
-        context.problem(None, ProblemCode::LineTooLarge, message);
+    for entry in entries {
+        if let Some(path) = find_path(&entry.name, context)? {
+            context.add_file(path, entry.file?);
+        }
     }
-    let lines = match context.ignored.get(&path) {
-        Some(ignored) => file.lines.filter(|line| !ignored.contains(line)),
-        None => file.lines,
-    };
-    context.found.add(path, lines);
     Ok(())
 }
 
@@ -158,7 +136,12 @@ struct Reader {
 
 impl Reader {
     /// Reads the object at the cursor. The inner result is what the file's shape is worth.
-    fn file<'a>(&mut self, cursor: &mut Cursor<'a>, name: &str, mode: Mode) -> Step<Result<File>> {
+    fn file<'a>(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        name: &str,
+        mode: Mode,
+    ) -> Step<Result<FoundFile>> {
         let outer = Maps::read(cursor)?;
         let inner = match outer.data {
             Some(data) => Some(Maps::read(&mut Cursor::new(data))?),
@@ -183,7 +166,7 @@ impl Reader {
         };
         let lines = self.builder.take();
         Ok(read
-            .map(|cut| File { lines, cut })
+            .map(|cut| FoundFile::new(lines, cut))
             .map_err(|reason| Failure::fails(format!("istanbul: {name}: {reason}"))))
     }
 
