@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod handlers;
+pub mod install;
 pub mod middleware;
 pub mod openapi;
 pub mod router;

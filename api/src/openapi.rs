@@ -5,8 +5,8 @@ use utoipa::openapi::server::Server;
 use utoipa::{Modify, OpenApi};
 
 use crate::handlers::{
-    badges, branches, commits, events, exports, graphs, journal, lines, paths, reports, repos,
-    verdicts,
+    badges, branches, commits, components, events, exports, flags, graphs, journal, lines, paths,
+    reports, repos, trend, verdicts, what_if, yamls,
 };
 
 /// The whole description.
@@ -38,6 +38,20 @@ pub fn document() -> utoipa::openapi::OpenApi {
         lines::get_provenance,
         lines::get_history,
         journal::list_steps,
+        yamls::get_owner_yaml,
+        yamls::put_owner_yaml,
+        yamls::delete_owner_yaml,
+        yamls::get_repo_yaml,
+        yamls::put_repo_yaml,
+        yamls::delete_repo_yaml,
+        yamls::get_commit_yaml,
+        what_if::ask,
+        trend::get_trend,
+        flags::list_flags,
+        flags::get_trend,
+        flags::restore_flag,
+        flags::delete_flag,
+        components::list_components,
         reports::get_totals,
         reports::get_report,
         reports::get_tree,

@@ -426,7 +426,7 @@ fn join(packs: &[Opened], joined: usize) -> Result<Vec<(Box<str>, FileCoverage)>
 }
 
 /// The file with the lines of the other that it lacks.
-fn with_lines_of(file: &FileCoverage, other: &FileCoverage) -> FileCoverage {
+pub fn with_lines_of(file: &FileCoverage, other: &FileCoverage) -> FileCoverage {
     let lacks = |line: u32| file.lines.binary_search(&line).is_err();
     file.join(&other.filter(lacks))
 }

@@ -5,16 +5,20 @@
 
 use std::collections::HashSet;
 
-use engine::Result;
-use engine::carryforward::{carried_flags, carried_name, carried_paths, has_any};
+use engine::blob::Blobs;
+use engine::carryforward::{carried_flags, carried_name, carried_paths, has_any, shift_lines};
 use engine::db::Conn;
 use engine::db::commits::{Commit, CommitState, list_parents};
+use engine::db::diffs::find_diff;
 use engine::db::flags::list_deleted_flags;
 use engine::db::uploads::{CarriedUpload, UploadPack, delete_carried, insert_carried, list_packs};
+use engine::diff::{Diff, FileDiff};
 use engine::fold::{Folds, PackSet};
 use engine::id::UploadId;
 use engine::pack;
+use engine::{Error, Result};
 
+use crate::diffs::read_diff;
 use crate::filter::PathPatterns;
 use crate::settings::Settings;
 
@@ -64,6 +68,7 @@ impl Change {
 pub(crate) async fn plan(
     conn: &mut Conn,
     folds: &Folds,
+    blobs: &dyn Blobs,
     settings: &Settings,
     commit: &Commit,
     uploads: &[UploadPack],
@@ -93,10 +98,19 @@ pub(crate) async fn plan(
         .map(|upload| upload.upload_id)
         .collect();
     let mut add = Vec::new();
-    for session in &wanted.sessions {
-        if !known.contains(&session.upload_id) {
-            add.push(carry(folds, session, &source, &wanted.paths, settings).await?);
-        }
+    let is_new = |session: &&UploadPack| !known.contains(&session.upload_id);
+    let moves = match wanted.sessions.iter().any(is_new) {
+        true => find_moves(conn, blobs, &source, commit).await?,
+        false => None,
+    };
+    let shape = Shape {
+        source: &source,
+        paths: &wanted.paths,
+        moves,
+        settings,
+    };
+    for session in wanted.sessions.iter().copied().filter(is_new) {
+        add.push(carry(folds, session, &shape).await?);
     }
     Ok(Change { add, drop })
 }
@@ -144,39 +158,68 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// One session as it is carried.
-async fn carry(
-    folds: &Folds,
-    session: &UploadPack,
+/// The diff along which lines move, where somebody has told it.
+async fn find_moves(
+    conn: &mut Conn,
+    blobs: &dyn Blobs,
     source: &Commit,
-    paths: &PathPatterns,
-    settings: &Settings,
-) -> Result<CarriedUpload> {
+    commit: &Commit,
+) -> Result<Option<Diff>> {
+    match find_diff(conn, commit.repo_id, &source.sha, &commit.sha).await? {
+        Some(stored) => read_diff(blobs, &stored).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How sessions are carried.
+struct Shape<'a> {
+    source: &'a Commit,
+    paths: &'a PathPatterns,
+    moves: Option<Diff>,
+    settings: &'a Settings,
+}
+
+impl Shape<'_> {
+    /// The change of a file that both commits have under this path, if its lines move.
+    fn moves_of(&self, path: &str) -> Option<&FileDiff> {
+        let file = self.moves.as_ref()?.find(path)?;
+        let stays = file.change == engine::diff::Change::Modified && file.renamed_from.is_none();
+        Some(file).filter(|file| stays && !file.hunks.is_empty())
+    }
+}
+
+/// One session as it is carried. Only one that changes becomes a pack of its own.
+async fn carry(folds: &Folds, session: &UploadPack, shape: &Shape<'_>) -> Result<CarriedUpload> {
     let whole = PackSet::from_iter([session.pack.parse()?]);
     let header = folds.report(&whole).await?;
-    let kept: Vec<_> = header
+    let kept = header
         .files
         .iter()
-        .filter(|file| paths.includes(&file.path))
-        .cloned()
-        .collect();
-    let (pack, totals) = match kept.len() == header.files.len() {
-        true => (session.pack.clone(), header.totals()),
-        false => {
-            let files = folds.files(&whole, kept.clone()).await?;
-            let files: Vec<_> = kept.into_iter().map(|file| file.path).zip(files).collect();
-            let pack = pack::encode(&files, 1)?;
-            let made = (pack.name().to_string(), pack.header().totals());
-            folds.store(pack).await?;
-            made
-        }
+        .filter(|file| shape.paths.includes(&file.path));
+    let kept: Vec<_> = kept.cloned().collect();
+    let moves = kept.iter().any(|file| shape.moves_of(&file.path).is_some());
+    let (pack, totals) = if kept.len() == header.files.len() && !moves {
+        (session.pack.clone(), header.totals())
+    } else {
+        let files = folds.files(&whole, kept.clone()).await?;
+        let moved = kept.into_iter().zip(files).map(|(entry, file)| {
+            let file = match shape.moves_of(&entry.path) {
+                Some(change) => shift_lines(&file, &change.segments()),
+                None => file,
+            };
+            (entry.path, file)
+        });
+        let pack = pack::encode(&moved.collect::<Vec<_>>(), 1)?;
+        let made = (pack.name().to_string(), pack.header().totals());
+        folds.store(pack).await?;
+        made
     };
     Ok(CarriedUpload {
         source: session.upload_id,
-        from_sha: source.sha.clone(),
+        from_sha: shape.source.sha.clone(),
         name: carried_name(session.name.as_deref()),
         pack,
-        totals: serde_json::to_string(&totals).map_err(|e| engine::Error::invalid("totals", e))?,
-        joined: settings.joins(&session.flags),
+        totals: serde_json::to_string(&totals).map_err(|e| Error::invalid("totals", e))?,
+        joined: shape.settings.joins(&session.flags),
     })
 }

@@ -566,7 +566,8 @@ impl Worker {
     ) -> Result<Vec<UploadPack>> {
         let uploads = list_packs(conn, commit.id).await?;
         let begun_us = self.clock.now_us();
-        let change = carry::plan(conn, &self.folds, &effective.settings, commit, &uploads).await?;
+        let (blobs, settings) = (&*self.blobs, &effective.settings);
+        let change = carry::plan(conn, &self.folds, blobs, settings, commit, &uploads).await?;
         if change.is_empty() {
             return Ok(uploads);
         }

@@ -5,6 +5,7 @@ mod age;
 mod carry;
 pub mod components;
 mod detect;
+pub mod diffs;
 pub mod envelope;
 mod error;
 pub mod export;

@@ -113,7 +113,7 @@ pub struct Fix {
 pub struct Pattern {
     /// Whether it was written with a leading `!`.
     pub negated: bool,
-    /// As it was written, without that.
+    /// As it was written, without that; of one in its final form, how it may have been.
     pub written: String,
     /// The normalised regular expression, as text.
     pub text: String,
@@ -131,7 +131,7 @@ impl Pattern {
             anchored(&regex::escape(bare.strip_prefix("./").unwrap_or(bare)))
         };
         Pattern {
-            written: written.trim_start_matches('!').to_owned(),
+            written: as_written(written.trim_start_matches('!')),
             negated: normal.starts_with('!'),
             text: text.to_owned(),
             regex: anchored(text).or_else(literal),
@@ -162,6 +162,24 @@ impl Pattern {
             negated: !self.negated,
             ..self.clone()
         }
+    }
+}
+
+/// How a pattern in its final form may have been written: a prefix, a glob, or as it stands.
+fn as_written(text: &str) -> String {
+    let glob = text
+        .strip_prefix("(?s:")
+        .and_then(|rest| rest.strip_suffix(r")\Z"));
+    let prefix = text
+        .strip_prefix('^')
+        .and_then(|rest| rest.strip_suffix(".*"));
+    match (glob, prefix) {
+        (Some(glob), _) => {
+            let stars = glob.replace(r"[^\/]*", "*").replace(".*", "**");
+            stars.replace('\\', "")
+        }
+        (_, Some(prefix)) if !prefix.contains(['*', '$', '[', ']']) => prefix.to_owned(),
+        _ => text.to_owned(),
     }
 }
 
@@ -416,6 +434,22 @@ mod tests {
         assert_eq!(text("gen/[!a]*x/**"), r"(?s:gen/[^a][^\/]*x/.*)\Z");
         let negated = Pattern::parse("!gen/keep");
         assert!(negated.negated && negated.text == "^gen/keep.*");
+    }
+
+    #[test]
+    fn a_pattern_in_its_final_form_is_the_same_and_shown_as_written() {
+        for written in [
+            "tests/",
+            "*.py",
+            "docs/**",
+            "src/*/a.py",
+            ".*_pb2$",
+            "[a-z]+/x",
+        ] {
+            let first = Pattern::parse(written);
+            let again = Pattern::parse(&first.text);
+            assert_eq!((&again.text, &*again.written), (&first.text, written));
+        }
     }
 
     #[test]

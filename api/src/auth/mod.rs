@@ -1,4 +1,5 @@
 //! Who is calling, and what they may do.
 
+pub mod admin;
 pub mod upload;
 pub mod viewer;

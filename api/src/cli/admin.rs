@@ -147,7 +147,7 @@ fn check_service(service: &str) -> anyhow::Result<()> {
 }
 
 async fn open(data: &DataArgs) -> anyhow::Result<Db> {
-    let config = data.config();
+    let config = data.config()?;
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("create {}", config.data.display()))?;
     Ok(open_db(&config, Clock::system()).await?)

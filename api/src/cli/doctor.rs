@@ -11,13 +11,14 @@ use engine::secret::new_signing_key;
 
 use super::{DataArgs, print};
 use crate::app::open_db;
+use crate::config::Config;
 
 /// One finding: what was checked, and what came of it.
 type Finding = (&'static str, Result<String>, &'static str);
 
 /// Prints a line for each check; fails when one failed.
 pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
-    let config = args.config();
+    let config = args.config()?;
     let data = &config.data;
     let findings: [Finding; 4] = [
         (
@@ -27,7 +28,7 @@ pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
         ),
         (
             "database",
-            check_database(&args).await,
+            check_database(&config).await,
             "check --database-url, and that the server runs and lets this user in",
         ),
         (
@@ -61,8 +62,8 @@ fn check_folder(data: &Path) -> Result<String> {
     Ok(data.display().to_string())
 }
 
-async fn check_database(args: &DataArgs) -> Result<String> {
-    let db = open_db(&args.config(), Clock::system()).await?;
+async fn check_database(config: &Config) -> Result<String> {
+    let db = open_db(config, Clock::system()).await?;
     let depth = queue::depth(&mut db.read().await?).await?;
     Ok(format!(
         "{}, {} jobs ready, {} running, {} dead",

@@ -10,12 +10,18 @@ mod report;
 mod serve;
 pub mod upload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::secret::Secret;
 
 use crate::config::Config;
+use crate::install::{self, Install, Strictness};
+
+/// Where a node keeps things that is not told where.
+const DATA_FOLDER: &str = "data";
+/// Where Codecov's images expect the configuration.
+const USUAL_CONFIG: &str = "/config/codecov.yml";
 
 /// Hitline: a self-hosted code-coverage server.
 #[derive(Parser)]
@@ -49,26 +55,84 @@ enum Command {
     Parse(parse::ParseArgs),
     /// Print the OpenAPI document
     Openapi,
+    /// Print a JSON schema
+    Schema(SchemaArgs),
+}
+
+/// Which schema to print.
+#[derive(Args)]
+struct SchemaArgs {
+    /// Of which file
+    #[arg(value_enum)]
+    of: SchemaOf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// codecov.yml of a repository
+    CodecovYml,
+    /// The configuration of an installation
+    Install,
 }
 
 /// Where a node keeps things.
 #[derive(Args, Clone)]
 pub struct DataArgs {
-    /// The folder that holds database, uploads and cache
-    #[arg(long, env = "HITLINE_DATA", default_value = "data")]
-    data: PathBuf,
+    /// The folder that holds database, uploads and cache [default: data]
+    #[arg(long, env = "HITLINE_DATA")]
+    data: Option<PathBuf>,
     /// The metadata database, `postgres://…` or `sqlite://…` [default: SQLite in the data folder]
     #[arg(long, env = "HITLINE_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// The configuration file, in Codecov's layout [default: $CODECOV_YML, or /config/codecov.yml if it is there]
+    #[arg(long, env = "HITLINE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Only warn of keys of the configuration that are not known
+    #[arg(long, env = "HITLINE_LENIENT")]
+    lenient: bool,
 }
 
 impl DataArgs {
-    fn config(&self) -> Config {
-        let mut config = Config::embedded(&self.data);
+    /// What is configured: options go before the configuration, which goes before defaults.
+    fn config(&self) -> anyhow::Result<Config> {
+        self.config_of(&self.install()?)
+    }
+
+    fn config_of(&self, install: &Install) -> anyhow::Result<Config> {
+        let mut config = Config::embedded(Path::new(DATA_FOLDER));
+        install.apply(&mut config)?;
+        if let Some(data) = &self.data {
+            let embedded = Config::embedded(data);
+            config.data = embedded.data;
+            if !install.names_database() {
+                config.database_url = embedded.database_url;
+            }
+        }
         if let Some(url) = &self.database_url {
             config.database_url = Secret::new(url.clone());
         }
-        config
+        Ok(config)
+    }
+
+    /// The configuration file and the variables over it.
+    fn install(&self) -> anyhow::Result<Install> {
+        let given = self
+            .config
+            .clone()
+            .or_else(|| Some(std::env::var_os("CODECOV_YML")?.into()));
+        let usual = || Some(PathBuf::from(USUAL_CONFIG)).filter(|path| path.exists());
+        let strictness = match self.lenient {
+            true => Strictness::Lenient,
+            false => Strictness::Strict,
+        };
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let install = Install::read(given.or_else(usual).as_deref(), variables, strictness)?;
+        for warning in &install.warnings {
+            tracing::warn!(warning, "configuration");
+        }
+        Ok(install)
     }
 }
 
@@ -86,6 +150,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args),
         Command::Parse(args) => parse::run(&args),
         Command::Openapi => print(&crate::openapi::document().to_pretty_json()?),
+        Command::Schema(args) => {
+            let schema = match args.of {
+                SchemaOf::CodecovYml => engine::codecov_yml::json_schema(),
+                SchemaOf::Install => install::json_schema(),
+            };
+            print(&serde_json::to_string_pretty(&schema)?)
+        }
     }
 }
 

@@ -8,16 +8,20 @@ use tokio::net::TcpListener;
 use super::DataArgs;
 use crate::app::{App, open_db};
 use crate::config::Config;
+use crate::install::Install;
 use crate::server::{self, signalled};
+
+/// Where a server listens that is not told where.
+const LISTEN: &str = "127.0.0.1:8080";
 
 /// Arguments of `serve`.
 #[derive(Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Address and port to listen on; port 0 takes a free one, which the log names
-    #[arg(long, env = "HITLINE_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: String,
+    /// Address and port to listen on; port 0 takes a free one, which the log names [default: 127.0.0.1:8080]
+    #[arg(long, env = "HITLINE_LISTEN")]
+    listen: Option<String>,
     /// The URL that clients reach, where that is not the request's Host
     #[arg(long, env = "HITLINE_PUBLIC_URL")]
     public_url: Option<String>,
@@ -40,28 +44,34 @@ pub(super) struct WorkerArgs {
 }
 
 impl ServeArgs {
-    fn config(&self) -> Config {
-        let mut config = self.data.config();
-        config.public_url = self.public_url.clone();
+    fn config(&self, install: &Install) -> anyhow::Result<Config> {
+        let mut config = self.data.config_of(install)?;
+        config.public_url = self.public_url.clone().or(config.public_url);
         config.jobs = self.jobs.unwrap_or(config.jobs).max(1);
         config.uploads_per_second = self.uploads_per_second.unwrap_or(config.uploads_per_second);
-        config
+        Ok(config)
     }
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let app = App::open(args.config(), Clock::system(), "serve").await?;
-    let listener = TcpListener::bind(&args.listen)
+    let install = args.data.install()?;
+    let app = App::open(args.config(&install)?, Clock::system(), "serve").await?;
+    let address = args
+        .listen
+        .as_deref()
+        .or(install.listen())
+        .unwrap_or(LISTEN);
+    let listener = TcpListener::bind(address)
         .await
-        .with_context(|| format!("listen on {}", args.listen))?;
+        .with_context(|| format!("listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     server::serve(app, listener, signalled()).await
 }
 
 /// Works the queue until SIGTERM or SIGINT.
 pub(super) async fn work(args: WorkerArgs) -> anyhow::Result<()> {
-    let mut config = args.data.config();
+    let mut config = args.data.config()?;
     config.jobs = args.jobs.unwrap_or(config.jobs).max(1);
     let app = App::open(config, Clock::system(), "worker").await?;
     tracing::info!("working");
@@ -71,7 +81,7 @@ pub(super) async fn work(args: WorkerArgs) -> anyhow::Result<()> {
 
 /// Brings the database to this version.
 pub(super) async fn migrate(args: DataArgs) -> anyhow::Result<()> {
-    let config = args.config();
+    let config = args.config()?;
     std::fs::create_dir_all(&config.data)?;
     open_db(&config, Clock::system()).await?;
     super::print("the database has this program's version")

@@ -149,7 +149,10 @@ async fn answer_report(app: &App, asked: Asked, lines: Lines) -> Result<Response
     };
     let report = packs.read(app).await?;
     let path = asked.query.path.as_deref().unwrap_or("");
-    let range = some_files(report.starting_with(path), path)?;
+    let range = match asked.query.component_id {
+        Some(_) => report.starting_with(path),
+        None => some_files(report.starting_with(path), path)?,
+    };
     let kind = if report.holds(path) { "blob" } else { "tree" };
     let body = ReportBody {
         totals: report.totals(range.clone()).into(),
@@ -180,7 +183,10 @@ pub async fn get_tree(State(app): State<App>, params: Params, asked: Asked) -> R
         .as_deref()
         .unwrap_or("")
         .trim_end_matches('/');
-    let (range, start) = below(&report, path)?;
+    let (range, start) = match below(&report, path) {
+        Err(_) if asked.query.component_id.is_some() => (0..0, 0),
+        found => found?,
+    };
     let nodes = tree::grow(&report.files(range), start, depth);
     Ok(tag.on(Json(nodes).into_response()))
 }
@@ -353,8 +359,21 @@ impl Asked {
     /// so that a client knows whether to wait.
     async fn find_packs(&self, app: &App) -> Result<Found> {
         let sha = &self.commit.sha;
-        let uploads = list_packs(&mut app.db.read().await?, self.commit.id).await?;
-        let Some(packs) = Packs::new(&uploads, self.query.flag.as_deref())? else {
+        let mut conn = app.db.read().await?;
+        let uploads = list_packs(&mut conn, self.commit.id).await?;
+        let flag = self.query.flag.as_deref();
+        let packs = match &self.query.component_id {
+            None => Packs::new(&uploads, flag)?,
+            Some(id) => {
+                let effective = app.yamls.of_commit(&mut conn, self.commit.id).await?;
+                let component = effective.component(id).ok_or_else(|| {
+                    Error::not_found(format!("The component {id} does not exist in commit {sha}"))
+                })?;
+                Packs::of_component(&uploads, flag, component)?
+            }
+        };
+        drop(conn);
+        let Some(packs) = packs else {
             let detail = format!("No coverage report found for commit {sha}");
             let state = self.commit.state;
             return Err(Error::Body(
@@ -362,11 +381,6 @@ impl Asked {
                 json!({ "detail": detail, "state": state }),
             ));
         };
-        if let Some(id) = &self.query.component_id {
-            // Components are not read from the yaml yet, so no commit has any.
-            let detail = format!("The component {id} does not exist in commit {sha}");
-            return Err(Error::not_found(detail));
-        }
         let sets = [&packs.all, &packs.counted];
         let tag = Tag::new(
             &self.base,

@@ -5,7 +5,7 @@ pub mod params;
 pub mod report;
 pub mod totals;
 
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use engine::db::Conn;
 use engine::db::branches::find_branch;
@@ -14,7 +14,10 @@ use engine::db::repos::Repo;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{branches, commits, events, exports, journal, lines, paths, reports, repos, verdicts};
+use super::{
+    branches, commits, components, events, exports, flags, journal, lines, paths, reports, repos,
+    trend, verdicts, what_if, yamls,
+};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::openapi;
@@ -54,6 +57,29 @@ pub fn routes() -> Router<App> {
         )
         .route(&in_repo("/lines/{*rest}"), get(lines::get_history))
         .route(&in_repo("/commits/{sha}/journal"), get(journal::list_steps))
+        .route(&in_repo("/commits/{sha}/yaml"), get(yamls::get_commit_yaml))
+        .route(&in_repo("/commits/{sha}/what-if"), post(what_if::ask))
+        .route(
+            "/api/v2/{service}/{owner}/yaml",
+            get(yamls::get_owner_yaml)
+                .put(yamls::put_owner_yaml)
+                .delete(yamls::delete_owner_yaml),
+        )
+        .route(
+            &in_repo("/yaml"),
+            get(yamls::get_repo_yaml)
+                .put(yamls::put_repo_yaml)
+                .delete(yamls::delete_repo_yaml),
+        )
+        .route(&in_repo("/coverage"), get(trend::get_trend))
+        .route(&in_repo("/flags"), get(flags::list_flags))
+        .route(
+            &in_repo("/flags/{*flag}"),
+            get(flags::get_trend)
+                .put(flags::restore_flag)
+                .delete(flags::delete_flag),
+        )
+        .route(&in_repo("/components"), get(components::list_components))
         .route(&in_repo("/totals"), get(reports::get_totals))
         .route(&in_repo("/report"), get(reports::get_report))
         .route(&in_repo("/report/tree"), get(reports::get_tree))

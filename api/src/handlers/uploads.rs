@@ -11,6 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use engine::db::commits::{self, Commit};
 use engine::db::uploads::{Envelope, UploadKind, UploadState, count_by_state};
+use ingest::job::enqueue_refresh;
+use ingest::yamls::{Scope, store_yaml};
 use serde_json::{Map, Value, json};
 
 use super::intake::{
@@ -206,6 +208,15 @@ impl Fields {
         Err(Error::Field("flags".into(), why))
     }
 
+    /// The text of the commit's `codecov.yml`; only our own client sends it.
+    pub fn yaml(&self) -> Result<Option<String>> {
+        match self.0.get("yaml") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(Error::Field("yaml".into(), "Not a valid string.".into())),
+        }
+    }
+
     /// The environment values, an object.
     pub fn env(&self) -> Result<Option<Value>> {
         match self.0.get("env") {
@@ -254,16 +265,26 @@ fn commit_facts(fields: &Fields) -> Result<CommitFacts> {
     })
 }
 
-/// Makes the commit of a call known, or fills what is not known of it.
+/// Makes the commit of a call known, or fills what is not known of it. A `codecov.yml` that is none harms nothing.
 async fn know_commit(app: &App, target: &Target, fields: &Fields) -> Result<Commit> {
-    upsert_commit(
+    let yaml = fields.yaml()?;
+    let commit = upsert_commit(
         app,
         target.repo.id,
         commit_facts(fields)?,
         None,
         Existing::Filled,
     )
-    .await
+    .await?;
+    if let Some(text) = yaml {
+        let (yamls, now_us) = (app.yamls.clone(), app.clock.now_us());
+        let scope = Scope::Commit(commit.id);
+        let stored = app.db.write(move |conn| {
+            Box::pin(async move { store_yaml(conn, &yamls, scope, &text, now_us).await })
+        });
+        drop(stored.await?);
+    }
+    Ok(commit)
 }
 
 /// The repository of a call whose body names commit and branch. What is wrong with the body is said
@@ -453,8 +474,17 @@ async fn mark_report_created(app: &App, commit: &Commit) -> Result<()> {
         return Ok(());
     }
     let (id, now_us) = (commit.id, app.clock.now_us());
+    let mut conn = app.db.read().await?;
+    let carries = app.yamls.of_commit(&mut conn, id).await?.carries_anything();
+    drop(conn);
     let marked = app.db.write(move |conn| {
-        Box::pin(async move { commits::set_commit_report_created(conn, id, now_us).await })
+        Box::pin(async move {
+            commits::set_commit_report_created(conn, id, now_us).await?;
+            match carries {
+                true => enqueue_refresh(conn, id, now_us).await,
+                false => Ok(()),
+            }
+        })
     });
     Ok(marked.await?)
 }

@@ -103,6 +103,15 @@ impl TestApp {
 
     /// A new API token of an owner on GitHub.
     pub(crate) async fn api_token(&self, owner: &str) -> String {
+        self.token_of_scope(owner, "read").await
+    }
+
+    /// A new API token of an owner on GitHub that may change settings.
+    pub(crate) async fn admin_token(&self, owner: &str) -> String {
+        self.token_of_scope(owner, "admin").await
+    }
+
+    async fn token_of_scope(&self, owner: &str, scope: &'static str) -> String {
         let token = new_api_token();
         let (owner, hash, now_us) = (
             owner.to_owned(),
@@ -114,8 +123,7 @@ impl TestApp {
                 let owner =
                     upsert_owner(conn, OwnerId::generate(now_us), "github", &owner, now_us).await?;
                 let id = TokenId::generate(now_us);
-                let (owner_id, name, scope) =
-                    (Some(owner.id), "test".to_owned(), "read".to_owned());
+                let (owner_id, name, scope) = (Some(owner.id), "test".to_owned(), scope.to_owned());
                 let new = NewApiToken {
                     id,
                     hash,

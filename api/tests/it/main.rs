@@ -15,5 +15,7 @@ mod older;
 mod open_data;
 mod parse;
 mod rest;
+mod schemas;
+mod settings;
 mod uploader;
 mod verdicts;

@@ -16,6 +16,16 @@ pub(super) const MAX_REPORTS: usize = 10_000;
 /// The most files that are listed where git is not there to tell.
 const MAX_FILES: usize = 1_000_000;
 
+/// Where the settings file may be, below the checkout's root.
+const SETTINGS_FOLDERS: [&str; 3] = ["", "dev", ".github"];
+/// Names of the settings file.
+const SETTINGS_NAMES: [&str; 4] = [
+    "codecov.yml",
+    ".codecov.yml",
+    "codecov.yaml",
+    ".codecov.yaml",
+];
+
 /// Names of reports, as globs on the file's name.
 const REPORT_NAMES: &[&str] = &[
     "*coverage*.*",
@@ -271,6 +281,20 @@ fn glob_set(globs: impl Iterator<Item = String>) -> Result<GlobSet> {
         set.add(Glob::new(&glob)?);
     }
     Ok(set.build()?)
+}
+
+/// The text of the checkout's `codecov.yml`, for servers that cannot ask a git provider for it.
+pub(super) fn settings(root: &Path) -> Option<String> {
+    let mut places = SETTINGS_FOLDERS.iter().flat_map(|folder| {
+        SETTINGS_NAMES
+            .iter()
+            .map(move |name| root.join(folder).join(name))
+    });
+    let is_small = |path: &PathBuf| {
+        let bytes = std::fs::metadata(path).map(|file| file.len());
+        bytes.is_ok_and(|bytes| bytes <= engine::codecov_yml::MAX_YAML_BYTES as u64)
+    };
+    std::fs::read_to_string(places.find(is_small)?).ok()
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Identity {
     pub(super) flags: Vec<String>,
     /// The variables that `--env` names; null if unset.
     pub(super) env: Map<String, Value>,
+    /// The text of the commit's `codecov.yml`.
+    pub(super) yaml: Option<String>,
 }
 
 impl Identity {
@@ -94,6 +96,7 @@ impl Identity {
                 .or(job_name.map(|name| name.chars().take(MAX_NAME_CHARS).collect())),
             flags: args.flags.clone(),
             env: args.env.iter().map(variable).collect(),
+            yaml: None,
         })
     }
 
@@ -119,7 +122,7 @@ impl Identity {
     /// number has no field of its own and travels in `cli_args`.
     pub(super) fn announcement(&self, payload_bytes: u64) -> Value {
         let version = env!("CARGO_PKG_VERSION");
-        json!({
+        let mut announcement = json!({
             "branch": self.branch,
             "ci_service": self.ci_service,
             "ci_url": self.build_url,
@@ -140,7 +143,11 @@ impl Identity {
             "pullid": self.pull,
             "report_payload_bytes": payload_bytes,
             "version": format!("hitline-{version}"),
-        })
+        });
+        if let Some(yaml) = &self.yaml {
+            announcement["yaml"] = json!(yaml);
+        }
+        announcement
     }
 }
 

@@ -177,7 +177,8 @@ fn prepare(args: &UploadArgs, env: &Env, has_token: bool) -> Result<(Identity, B
     if let Some(event) = ci::read_event(env) {
         ci::add_github_event(&mut ci, &event);
     }
-    let identity = Identity::resolve(args, env, &ci, &folders.checkout, has_token)?;
+    let mut identity = Identity::resolve(args, env, &ci, &folders.checkout, has_token)?;
+    identity.yaml = find::settings(&folders.root);
     let contents = args.gather.gather(&folders)?;
     describe(&identity, &contents);
     Ok((identity, payload::write(&contents)?))

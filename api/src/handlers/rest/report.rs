@@ -15,6 +15,7 @@ use engine::fold::{Folds, PackSet};
 use engine::model::{Coverage, FileCoverage, State, Totals};
 use engine::pack::{FileEntry, Header};
 use futures_util::stream;
+use ingest::components::Component;
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -38,6 +39,7 @@ pub struct Packs {
     pub counted: PackSet,
     sessions: u64,
     filtered: bool,
+    component: Option<Component>,
 }
 
 impl Packs {
@@ -63,17 +65,67 @@ impl Packs {
             },
             all,
             filtered: flag.is_some(),
+            component: None,
         }))
     }
 
-    /// How many uploads are counted, for a tag: the same pack may come from several.
+    /// The packs of these uploads for a component: its files are listed, and what uploads with its flags, and with
+    /// `flag`, say is counted. Nothing is listed when the component does not have that flag.
+    pub fn of_component(
+        uploads: &[UploadPack],
+        flag: Option<&str>,
+        component: &Component,
+    ) -> engine::Result<Option<Packs>> {
+        if flag.is_some_and(|flag| !component.has_flag(flag)) {
+            return Ok(Some(Packs {
+                all: PackSet::default(),
+                counted: PackSet::default(),
+                sessions: 0,
+                filtered: false,
+                component: None,
+            }));
+        }
+        let Some(mut packs) = Packs::new(uploads, flag)? else {
+            return Ok(None);
+        };
+        if component.names_flags() {
+            let has_flag = |upload: &&UploadPack| {
+                flag.is_none_or(|flag| upload.flags.iter().any(|name| name == flag))
+            };
+            let counted: Vec<_> = uploads
+                .iter()
+                .filter(has_flag)
+                .filter(|upload| component.counts(upload))
+                .collect();
+            packs.sessions = counted.len() as u64;
+            packs.counted = counted
+                .iter()
+                .map(|upload| upload.pack.parse())
+                .collect::<engine::Result<_>>()?;
+            packs.filtered = true;
+        }
+        packs.component = Some(component.clone());
+        Ok(Some(packs))
+    }
+
+    /// What else makes the report, for a tag: how many uploads are counted, as the same pack may come from several,
+    /// and the component.
     pub fn facts(&self) -> String {
-        self.sessions.to_string()
+        match &self.component {
+            None => self.sessions.to_string(),
+            Some(component) => format!("{} {component:?}", self.sessions),
+        }
     }
 
     /// Reads the report's table of files.
     pub async fn read(self, app: &App) -> engine::Result<Report> {
-        let listed = app.folds.report(&self.all).await?;
+        let mut listed = app.folds.report(&self.all).await?;
+        if let Some(component) = &self.component {
+            let mut some = (*listed).clone();
+            some.files
+                .retain(|file| component.paths.includes(&file.path));
+            listed = Arc::new(some);
+        }
         let counted = match self.filtered {
             true => Some(app.folds.report(&self.counted).await?),
             false => None,

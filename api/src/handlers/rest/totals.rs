@@ -155,6 +155,21 @@ pub fn parse_totals<T: From<Totals>>(stored: Option<&str>) -> Result<Option<T>> 
     Ok(Some(totals.into()))
 }
 
+/// The coverage of these counts in percent, cut to two decimals; `None` without lines.
+pub fn cut_percent(totals: &Totals) -> Option<f64> {
+    percent(totals.hits, totals.lines)
+}
+
+/// The coverage of these counts in percent, with the 5 decimals that are stored; `None` without lines.
+pub fn stored_percent(totals: &Totals) -> Option<f64> {
+    totals.ratio().map(|ratio| five_decimals(100.0 * ratio))
+}
+
+/// A percentage, rounded to 5 decimals.
+pub fn five_decimals(percent: f64) -> f64 {
+    (percent * 1e5).round() / 1e5
+}
+
 /// `part` of `all` in percent, cut (not rounded) to two decimals, without the errors of fractions.
 fn percent(part: u64, all: u64) -> Option<f64> {
     let hundredths = (u128::from(part) * 10_000).checked_div(u128::from(all))?;
