@@ -14,8 +14,11 @@ use ingest::job::Worker;
 use ingest::yamls::Yamls;
 
 use crate::config::Config;
+use crate::diffs::Fetching;
+use crate::forges::Forges;
 use crate::handlers::graphs::Drawn;
 use crate::middleware::limit::RateLimit;
+use crate::sync::Sync;
 
 /// Handles on the node's parts; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +31,10 @@ pub struct App {
     pub folds: Folds,
     /// Which `codecov.yml` holds.
     pub yamls: Yamls,
+    /// Git providers.
+    pub forges: Forges,
+    /// Turns of those who ask them for diffs.
+    pub fetching: Arc<Fetching>,
     /// Time.
     pub clock: Clock,
     /// Settings.
@@ -56,12 +63,15 @@ impl App {
         )?);
         let folds = Folds::new(cache, Arc::new(blobs.clone()));
         let yamls = Yamls::new(config.site.clone());
+        let forges = Forges::connect(&config.forges)?;
         let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
         Ok(App {
             db,
             blobs,
             folds,
             yamls,
+            forges,
+            fetching: Arc::default(),
             clock,
             config: Arc::new(config),
             upload_limit,
@@ -83,6 +93,7 @@ impl App {
             name,
             self.config.jobs,
         )
+        .with_errand(Arc::new(Sync(self.clone())))
     }
 }
 

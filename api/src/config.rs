@@ -1,5 +1,6 @@
 //! What an operator can set. Defaults start a whole appliance in one folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use engine::secret::Secret;
@@ -27,6 +28,8 @@ pub struct Config {
     pub uploads_per_second: u32,
     /// Jobs that run at once.
     pub jobs: usize,
+    /// How git providers are reached, by the stored word for each.
+    pub forges: BTreeMap<String, forge::Settings>,
     /// What holds for every repository unless its owner or its `codecov.yml` says otherwise.
     pub site: Site,
 }
@@ -40,6 +43,7 @@ impl Config {
             public_url: None,
             uploads_per_second: 1000,
             jobs: std::thread::available_parallelism().map_or(2, usize::from) * 2,
+            forges: BTreeMap::new(),
             site: Site::default(),
         }
     }

@@ -97,3 +97,28 @@ impl From<engine::Error> for Error {
         }
     }
 }
+
+/// What a git provider did not tell: with its own code where it has one, else 502, or 503 while it is out of reach.
+impl From<forge::Error> for Error {
+    fn from(error: forge::Error) -> Error {
+        use forge::Error as Forge;
+        let detail = error.to_string();
+        tracing::warn!(%error, "the git provider gave no answer");
+        let code = |status: u16, message: String| {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            Error::Detail(status, message)
+        };
+        match error {
+            Forge::NotFound(message) => Error::not_found(message),
+            Forge::Unauthorized(message) => code(401, message),
+            Forge::Refused { status, message } | Forge::Failed { status, message } => {
+                code(status, message)
+            }
+            Forge::RateLimited { retry_after_s } => {
+                Error::Busy(StatusCode::TOO_MANY_REQUESTS, detail, retry_after_s)
+            }
+            Forge::Unreachable(_) => Error::Busy(StatusCode::SERVICE_UNAVAILABLE, detail, 1),
+            Forge::TooLarge { .. } | Forge::Odd(_) | Forge::Settings(_) => code(502, detail),
+        }
+    }
+}

@@ -3,9 +3,12 @@
 
 pub mod app;
 pub mod auth;
+pub mod base;
 pub mod cli;
 pub mod config;
+pub mod diffs;
 pub mod error;
+pub mod forges;
 pub mod handlers;
 pub mod install;
 pub mod middleware;
@@ -13,4 +16,5 @@ pub mod openapi;
 pub mod router;
 pub mod server;
 pub mod svg;
+pub mod sync;
 pub mod times;

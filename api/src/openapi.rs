@@ -5,13 +5,15 @@ use utoipa::openapi::server::Server;
 use utoipa::{Modify, OpenApi};
 
 use crate::handlers::{
-    badges, branches, commits, components, events, exports, flags, graphs, journal, lines, paths,
-    reports, repos, trend, verdicts, what_if, yamls,
+    badges, branches, commits, compare, components, events, exports, flags, graphs, journal, lines,
+    paths, reports, repos, trend, verdicts, what_if, yamls,
 };
 
 /// The whole description.
 pub fn document() -> utoipa::openapi::OpenApi {
-    Api::openapi()
+    let mut api = Api::openapi();
+    api.merge(compare::Paths::openapi());
+    api
 }
 
 #[derive(OpenApi)]

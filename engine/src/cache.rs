@@ -125,6 +125,11 @@ impl Cache {
         Ok(stored.and_then(|chunk| decode_chunk(&chunk, file.size).ok()))
     }
 
+    /// Whether there is an entry of that key.
+    pub fn holds(&self, key: &CacheKey) -> bool {
+        self.usage().entries.contains_key(key)
+    }
+
     /// The compressed chunk of one file of an entry; `None` when the entry was evicted. One point look-up.
     pub fn chunk(&self, key: &CacheKey, path: &str) -> Result<Option<Box<[u8]>>> {
         let stored = self

@@ -181,6 +181,26 @@ pub fn compare(base: &impl Report, head: &impl Report, diff: &Diff) -> Result<Co
     })
 }
 
+/// Counts of the lines that the diff adds, over the files that it names and the report has. Decodes only those.
+pub fn patch(head: &impl Report, diff: &Diff) -> Result<Totals> {
+    let places: HashMap<&str, usize> = head
+        .files()
+        .enumerate()
+        .map(|(at, (path, _))| (path, at))
+        .collect();
+    let named = diff.files().iter().filter_map(|file| {
+        let is_patch = matches!(file.change, Change::New | Change::Modified);
+        Some((file, *places.get(file.path.as_str()).filter(|_| is_patch)?))
+    });
+    let mut patch = Totals::default();
+    for (file, at) in named {
+        let head = head.file(at)?;
+        patch += compare_lines(None, Some(&head), &file.edits()).patch();
+        patch.files += 1;
+    }
+    Ok(patch)
+}
+
 fn total(files: &[(&str, Totals)]) -> Totals {
     let mut total = Totals {
         files: files.len() as u64,
@@ -457,6 +477,7 @@ mod tests {
             (2, 2, 1)
         );
         assert_eq!((compared.base.lines, compared.head.lines), (4, 5));
+        assert_eq!(patch(&head, &diff).unwrap(), compared.patch);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::cache::{Cache, CacheKey};
 use crate::compare::{self, Report as _};
 use crate::db::uploads::UploadPack;
 use crate::model::{FileCoverage, Totals};
-use crate::pack::{self, FileEntry, Header, Pack, PackName, decode_chunk};
+use crate::pack::{self, FileEntry, Header, Pack, PackName, decode_chunk, decode_lone_chunk};
 use crate::{Error, Result};
 
 /// How often a report is made again when its entries are evicted while it is read.
@@ -204,6 +204,27 @@ impl Folds {
         Err(Error::Busy {
             what: "cache".into(),
         })
+    }
+
+    /// What one upload says of these files, in their order; `None` for a file of which it says nothing.
+    /// A look-up per path: the pack's table of files is not read.
+    pub async fn said(
+        &self,
+        pack: PackName,
+        paths: &[String],
+    ) -> Result<Vec<Option<FileCoverage>>> {
+        if !self.cache.holds(&pack.0) {
+            self.report(&PackSet::from_iter([pack])).await?;
+        }
+        let (cache, paths) = (self.cache.clone(), paths.to_vec());
+        blocking(move || {
+            let file = |path: &String| {
+                let chunk = cache.chunk(&pack.0, path)?;
+                chunk.map(|chunk| decode_lone_chunk(&chunk)).transpose()
+            };
+            paths.par_iter().map(file).collect()
+        })
+        .await
     }
 
     async fn cached(&self, key: CacheKey) -> Result<Option<Arc<Header>>> {
@@ -590,6 +611,10 @@ mod tests {
         assert_eq!(file.parts().len(), 2);
         assert_eq!(some.fingerprint(0), all.fingerprint(0));
         assert!(some.find("unknown").expect("decodes").is_none());
+        let paths = ["unknown".to_owned(), "a.c".to_owned()];
+        let said = folds.said(names[1], &paths).await.expect("is read");
+        assert!(said[0].is_none());
+        assert_eq!(said[1].as_ref().map(|file| file.parts().len()), Some(1));
         let none = folds.open_report(&PackSet::default(), None).await;
         assert!(none.expect("is empty").header().files.is_empty());
     }

@@ -496,6 +496,11 @@ async fn a_stand_in_is_older_and_merged(conn: &mut Conn, repo: RepoId) -> Result
     assert_eq!(found.unwrap().id, stand.id);
     let found = commits::find_stand_in(conn, repo, "trunk", START_US).await?;
     assert_eq!(found, None);
+    let shas = ["unmerged", "unheard", "stand"].map(str::to_owned);
+    let found = commits::list_commits_of(conn, repo, &shas).await?;
+    assert_eq!(found.len(), 2);
+    let none = commits::list_commits_of(conn, repo, &[]).await?;
+    assert!(none.is_empty());
     let info = CommitInfo {
         message: Some("why".into()),
         author_id: None,

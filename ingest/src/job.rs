@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use engine::blob::Blobs;
 use engine::clock::Clock;
 use engine::db::commits::{
@@ -163,6 +164,19 @@ impl Note {
     }
 }
 
+/// Work of another part of the program that the same queue carries.
+#[async_trait]
+pub trait Errand: Send + Sync {
+    /// The kind of its jobs.
+    fn kind(&self) -> &'static str;
+
+    /// The job that a new report of a commit gives rise to.
+    fn after_report(&self, commit: &Commit, now_us: i64) -> Result<Option<NewJob>>;
+
+    /// Does the work of a job, and ends it in the transaction of its result. Runs again after a failure.
+    async fn run(&self, job: &Job) -> Result<()>;
+}
+
 /// What a worker works with.
 #[derive(Clone)]
 pub struct Worker {
@@ -173,6 +187,7 @@ pub struct Worker {
     clock: Clock,
     name: String,
     concurrency: usize,
+    errands: Vec<Arc<dyn Errand>>,
     /// Permits of a MiB each, so that large uploads wait for each other.
     reading: Arc<Semaphore>,
 }
@@ -197,8 +212,21 @@ impl Worker {
             clock,
             name,
             concurrency,
+            errands: Vec::new(),
             reading,
         }
+    }
+
+    /// The same worker, which runs these errands, too.
+    pub fn with_errand(mut self, errand: Arc<dyn Errand>) -> Worker {
+        self.errands.push(errand);
+        self
+    }
+
+    /// The kinds of its jobs.
+    fn kinds(&self) -> Vec<&'static str> {
+        let errands = self.errands.iter().map(|errand| errand.kind());
+        KINDS.into_iter().chain(errands).collect()
     }
 
     /// Works until `shutdown`, then finishes what it has begun.
@@ -235,11 +263,12 @@ impl Worker {
         };
         let first = permits.clone().acquire_owned().await.map_err(closed)?;
         let limit = permits.available_permits() + 1;
+        let kinds = self.kinds();
         let jobs =
-            queue::claim(&self.db, &self.name, &KINDS, limit as i64, queue::LEASE_US).await?;
+            queue::claim(&self.db, &self.name, &kinds, limit as i64, queue::LEASE_US).await?;
         if jobs.is_empty() {
             drop(first);
-            return queue::wait(&self.db, &KINDS, wakeups).await;
+            return queue::wait(&self.db, &kinds, wakeups).await;
         }
         let mut permit = Some(first);
         for job in jobs {
@@ -292,7 +321,10 @@ impl Worker {
             PROCESS => self.process(job).await,
             EXPIRE => self.expire(job).await,
             REFRESH => self.refresh(job).await,
-            other => Err(Error::invalid("job", format!("unknown kind {other}"))),
+            other => match self.errands.iter().find(|errand| errand.kind() == other) {
+                Some(errand) => errand.run(job).await,
+                None => Err(Error::invalid("job", format!("unknown kind {other}"))),
+            },
         }
     }
 
@@ -530,6 +562,7 @@ impl Worker {
             fold,
         };
         let (job, clock, count) = (job.clone(), self.clock.clone(), uploads.len());
+        let after = self.after_report(&commit)?;
         let refreshed = self.db.write(move |conn| {
             Box::pin(async move {
                 let now_us = clock.now_us();
@@ -546,6 +579,9 @@ impl Worker {
                     Note::new(&commit, None, "folded", message, at)
                         .write(conn)
                         .await?;
+                    for errand in &after {
+                        queue::enqueue(conn, errand, now_us).await?;
+                    }
                     note_gate(conn, &commit, &effective, count, now_us).await?;
                     if effective.carries_anything() && hops < CARRY_HOPS {
                         refresh_children(conn, &commit, hops + 1, now_us).await?;
@@ -583,6 +619,16 @@ impl Worker {
         });
         carried.await?;
         list_packs(conn, commit.id).await
+    }
+
+    /// The jobs that a new report of a commit gives rise to.
+    fn after_report(&self, commit: &Commit) -> Result<Vec<NewJob>> {
+        let now_us = self.clock.now_us();
+        let jobs = self
+            .errands
+            .iter()
+            .map(|errand| errand.after_report(commit, now_us));
+        jobs.filter_map(Result::transpose).collect()
     }
 
     async fn end(&self, job: &Job) -> Result<()> {

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use super::DataArgs;
 use crate::app::{App, open_db};
 use crate::config::Config;
+use crate::forges;
 use crate::install::Install;
 use crate::server::{self, signalled};
 
@@ -46,11 +47,17 @@ pub(super) struct WorkerArgs {
 impl ServeArgs {
     fn config(&self, install: &Install) -> anyhow::Result<Config> {
         let mut config = self.data.config_of(install)?;
+        config.forges = forges::settings(variable);
         config.public_url = self.public_url.clone().or(config.public_url);
         config.jobs = self.jobs.unwrap_or(config.jobs).max(1);
         config.uploads_per_second = self.uploads_per_second.unwrap_or(config.uploads_per_second);
         Ok(config)
     }
+}
+
+/// A variable of the environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -72,6 +79,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 /// Works the queue until SIGTERM or SIGINT.
 pub(super) async fn work(args: WorkerArgs) -> anyhow::Result<()> {
     let mut config = args.data.config()?;
+    config.forges = forges::settings(variable);
     config.jobs = args.jobs.unwrap_or(config.jobs).max(1);
     let app = App::open(config, Clock::system(), "worker").await?;
     tracing::info!("working");

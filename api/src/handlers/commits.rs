@@ -30,7 +30,7 @@ use crate::middleware::base::BaseUrl;
 use crate::times::{iso, spaced};
 
 /// A commit.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct CommitBody {
     /// Its hash in git.
     pub commitid: String,
@@ -54,7 +54,7 @@ pub struct CommitBody {
 }
 
 impl CommitBody {
-    fn new(commit: Commit, authors: &HashMap<OwnerId, OwnerBody>) -> Result<CommitBody> {
+    pub(super) fn new(commit: Commit, authors: &HashMap<OwnerId, OwnerBody>) -> Result<CommitBody> {
         Ok(CommitBody {
             totals: parse_totals(commit.totals.as_deref())?,
             commitid: commit.sha,
@@ -205,7 +205,10 @@ pub(super) async fn answer_detail<T: Serialize>(
 }
 
 /// The authors of these commits. One look-up per author.
-async fn read_authors(conn: &mut Conn, commits: &[Commit]) -> Result<HashMap<OwnerId, OwnerBody>> {
+pub(super) async fn read_authors(
+    conn: &mut Conn,
+    commits: &[Commit],
+) -> Result<HashMap<OwnerId, OwnerBody>> {
     let mut authors = HashMap::new();
     for id in commits.iter().filter_map(|commit| commit.author_id) {
         if let Entry::Vacant(vacant) = authors.entry(id) {

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::config::{UPLOAD_MAX_BYTES, UPLOAD_URL_US};
 use crate::error::{Error, Result};
 use crate::middleware::base::BaseUrl;
+use crate::sync::enqueue_sync;
 use crate::times;
 
 /// Longest name of an upload, in characters.
@@ -69,6 +70,7 @@ pub async fn upsert_commit(
         timestamp_us: now_us,
         state,
     };
+    let asks = !app.forges.is_empty();
     let written = app.db.write(move |conn| {
         Box::pin(async move {
             let commit = match existing {
@@ -88,6 +90,9 @@ pub async fn upsert_commit(
             }
             if let Some(number) = commit.pull_id {
                 upsert_pull(conn, commit.repo_id, number, Some(&commit.sha), now_us).await?;
+            }
+            if asks && commit.message.is_none() {
+                enqueue_sync(conn, commit.id, now_us).await?;
             }
             Ok(commit)
         })

@@ -5,6 +5,7 @@ pub mod blobs;
 pub mod branches;
 pub mod bundles;
 pub mod commits;
+pub mod compare;
 pub mod components;
 pub mod downloads;
 pub mod events;

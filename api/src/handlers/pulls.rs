@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::routing::put;
 use axum::{Json, Router};
+use engine::db::commits::find_commit;
 use engine::db::pulls::{Pull, PullState, set_user_base};
 use engine::db::repos::find_repo;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::app::App;
 use crate::auth::upload::{Target, find_token, header_token, opens};
 use crate::auth::viewer::service_name;
 use crate::error::{Error, Result};
+use crate::sync::enqueue_sync;
 use crate::times;
 
 /// The pull requests of a repository, as clients of two ages name them.
@@ -90,7 +92,15 @@ async fn set_base(
     let base = Fields::parse(&headers, body)?.required("user_provided_base_sha")?;
     let (repo, now_us) = (target.repo.id, app.clock.now_us());
     let stored = app.db.write(move |conn| {
-        Box::pin(async move { set_user_base(conn, repo, number, &base, now_us).await })
+        Box::pin(async move {
+            let pull = set_user_base(conn, repo, number, &base, now_us).await?;
+            if let Some(sha) = &pull.head_sha
+                && let Some(head) = find_commit(conn, repo, sha).await?
+            {
+                enqueue_sync(conn, head.id, now_us).await?;
+            }
+            Ok(pull)
+        })
     });
     Ok(Json(PullBody::new(stored.await?)))
 }

@@ -5,7 +5,8 @@ pub mod params;
 pub mod report;
 pub mod totals;
 
-use axum::routing::{get, post};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use engine::db::Conn;
 use engine::db::branches::find_branch;
@@ -15,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    branches, commits, components, events, exports, flags, journal, lines, paths, reports, repos,
-    trend, verdicts, what_if, yamls,
+    branches, commits, compare, components, events, exports, flags, journal, lines, paths, reports,
+    repos, trend, verdicts, what_if, yamls,
 };
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ use crate::openapi;
 /// Every read of the REST API. Paths stand without a trailing slash.
 pub fn routes() -> Router<App> {
     Router::new()
+        .merge(compare_routes())
         .route("/api/v2/schema", get(get_schema))
         .route("/api/v2/{service}", get(repos::list_owners))
         .route("/api/v2/{service}/{owner}", get(repos::get_owner))
@@ -84,6 +86,30 @@ pub fn routes() -> Router<App> {
         .route(&in_repo("/report"), get(reports::get_report))
         .route(&in_repo("/report/tree"), get(reports::get_tree))
         .route(&in_repo("/file_report/{*path}"), get(reports::get_file))
+}
+
+/// Comparison of two commits.
+fn compare_routes() -> Router<App> {
+    Router::new()
+        .route(
+            &in_repo("/compare/diff"),
+            put(compare::put_diff).layer(DefaultBodyLimit::max(compare::DIFF_MAX_BYTES)),
+        )
+        .route(&in_repo("/compare"), get(compare::get_compare))
+        .route(&in_repo("/compare/flags"), get(compare::get_flags))
+        .route(
+            &in_repo("/compare/components"),
+            get(compare::get_components),
+        )
+        .route(
+            &in_repo("/compare/impacted_files"),
+            get(compare::get_impacted_files),
+        )
+        .route(&in_repo("/compare/file/{*path}"), get(compare::get_file))
+        .route(
+            &in_repo("/compare/segments/{*path}"),
+            get(compare::get_segments),
+        )
 }
 
 fn in_repo(rest: &str) -> String {

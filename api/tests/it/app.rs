@@ -41,10 +41,15 @@ impl TestApp {
 
     /// The same, with that clock.
     pub(crate) async fn start_at(clock: Clock) -> TestApp {
+        TestApp::start_with(clock, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn start_with(clock: Clock, change: impl FnOnce(&mut Config)) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
-        let app = App::open(Config::embedded(folder.path()), clock, "test")
-            .await
-            .unwrap();
+        let mut config = Config::embedded(folder.path());
+        change(&mut config);
+        let app = App::open(config, clock, "test").await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

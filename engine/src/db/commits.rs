@@ -368,6 +368,34 @@ pub async fn set_commit_state(
     }
 }
 
+/// The known commits of these hashes, in any order. Errors: `Invalid` for more than `WALK_COMMITS`.
+pub async fn list_commits_of(
+    conn: &mut Conn,
+    repo: RepoId,
+    shas: &[String],
+) -> Result<Vec<Commit>> {
+    if shas.len() as i64 > WALK_COMMITS {
+        return Err(Error::invalid(
+            "commits",
+            format_args!("more than {WALK_COMMITS}"),
+        ));
+    }
+    let sql = format!(
+        "select {} from commits where repo_id = $1 and sha in ({})",
+        columns!(),
+        dialect::places(2, shas.len())
+    );
+    macro_rules! bound {
+        () => {
+            shas.iter()
+                .fold(sqlx::query_as(&sql).bind(repo), |query, sha| {
+                    query.bind(sha.as_str())
+                })
+        };
+    }
+    Ok(on!(conn, |c| bound!().fetch_all(c))?)
+}
+
 /// What the git provider tells of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitInfo {

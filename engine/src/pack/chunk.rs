@@ -190,6 +190,16 @@ pub fn decode_chunk(compressed: &[u8], size: u32) -> Result<FileCoverage> {
     Ok(file)
 }
 
+/// The same for a chunk that stands alone: its size is read from itself.
+pub fn decode_lone_chunk(compressed: &[u8]) -> Result<FileCoverage> {
+    let size = zstd::zstd_safe::get_frame_content_size(compressed);
+    let size = size
+        .ok()
+        .flatten()
+        .and_then(|size| u32::try_from(size).ok());
+    decode_chunk(compressed, size.ok_or_else(|| corrupt("no size"))?)
+}
+
 fn decode_gaps(mut gaps: &[u8]) -> Result<Vec<u32>> {
     let mut lines = Vec::with_capacity(gaps.len());
     let mut line = 0u32;

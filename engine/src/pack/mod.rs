@@ -10,7 +10,7 @@ mod reader;
 mod selected;
 mod writer;
 
-pub use chunk::{decode_chunk, encode_chunk};
+pub use chunk::{decode_chunk, decode_lone_chunk, encode_chunk};
 pub use header::{FileEntry, Header};
 pub use reader::Pack;
 pub use selected::Selected;

@@ -257,21 +257,37 @@ pub async fn answer(
     range: Range<usize>,
     lines: Lines,
 ) -> Result<Response> {
-    let text = serde_json::to_string(body).map_err(|e| engine::Error::invalid("answer", e))?;
-    let Some((head, tail)) = text.split_once(NO_FILES) else {
-        return Ok(json(Body::from(text)));
-    };
-    let mut files = Files {
+    let files = Files {
         folds: app.folds.clone(),
         report,
         range,
         lines,
         comma: false,
     };
+    answer_files(body, files).await
+}
+
+/// Files that are written to a body one batch after the other, with commas between them.
+pub trait Batches: Send + 'static {
+    /// Whether all are written.
+    fn is_done(&self) -> bool;
+
+    /// Writes the next ones.
+    fn write_batch(&mut self, out: &mut Vec<u8>)
+    -> impl Future<Output = engine::Result<()>> + Send;
+}
+
+/// Answers `body`, whose one empty list `files` is filled with these while it is sent. Errors: what goes wrong until
+/// the first batch is read; later, the body ends before its end.
+pub async fn answer_files(body: &impl Serialize, mut files: impl Batches) -> Result<Response> {
+    let text = serde_json::to_string(body).map_err(|e| engine::Error::invalid("answer", e))?;
+    let Some((head, tail)) = text.split_once(NO_FILES) else {
+        return Ok(json(Body::from(text)));
+    };
     let mut first = format!("{head}\"files\":[").into_bytes();
     files.write_batch(&mut first).await?;
     let end = format!("]{tail}");
-    if files.range.is_empty() {
+    if files.is_done() {
         first.extend_from_slice(end.as_bytes());
         return Ok(json(Body::from(first)));
     }
@@ -282,14 +298,14 @@ pub async fn answer(
     ))))
 }
 
-async fn next_part(
-    files: Option<Files>,
+async fn next_part<B: Batches>(
+    files: Option<B>,
     end: String,
-) -> engine::Result<Option<(Bytes, Option<Files>)>> {
+) -> engine::Result<Option<(Bytes, Option<B>)>> {
     let Some(mut files) = files else {
         return Ok(None);
     };
-    if files.range.is_empty() {
+    if files.is_done() {
         return Ok(Some((end.into(), None)));
     }
     let mut part = Vec::new();
@@ -317,7 +333,11 @@ struct Files {
     comma: bool,
 }
 
-impl Files {
+impl Batches for Files {
+    fn is_done(&self) -> bool {
+        self.range.is_empty()
+    }
+
     async fn write_batch(&mut self, out: &mut Vec<u8>) -> engine::Result<()> {
         let batch = self.next_batch();
         let mut lines = self.read_lines(batch.clone()).await?.into_iter();
@@ -340,7 +360,9 @@ impl Files {
         }
         Ok(())
     }
+}
 
+impl Files {
     /// Takes the next files, up to the limits of a batch.
     fn next_batch(&mut self) -> Range<usize> {
         let start = self.range.start;
