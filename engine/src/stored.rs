@@ -4,7 +4,6 @@
 //! A chunk is a file: a line of JSON with the ids of its sessions, then a line for each line of the file, empty
 //! where nothing is known.
 
-use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::iter::Peekable;
 
@@ -24,8 +23,8 @@ pub struct Session<'a> {
     pub id: u32,
     /// What the upload's row says of it.
     pub about: About<'a>,
-    /// What it says of files, each path once.
-    pub files: &'a BTreeMap<String, FileCoverage>,
+    /// Counts of what it says.
+    pub totals: Totals,
 }
 
 /// Where a session comes from.
@@ -83,15 +82,10 @@ pub fn report_json<'a>(
 
 fn session_json(session: &Session<'_>) -> Value {
     let about = &session.about;
-    let mut totals = Totals {
-        files: session.files.len() as u64,
+    let totals = Totals {
         sessions: 1,
-        ..Totals::default()
+        ..session.totals
     };
-    session
-        .files
-        .values()
-        .for_each(|file| totals += file.totals());
     let (kind, extras) = match about.carried_from {
         Some(commit) => ("carriedforward", json!({ "carriedforward_from": commit })),
         None => ("uploaded", json!({})),
@@ -134,40 +128,37 @@ fn list_totals(totals: &Totals, diff: Value) -> Value {
 }
 
 /// Writes chunks, one after the other, in the order in which the report's JSON lists their files.
-pub struct ChunkWriter<'a, W> {
+pub struct ChunkWriter<W> {
     out: W,
-    /// What sessions say of each path, by id.
-    said: HashMap<&'a str, Vec<(u32, &'a FileCoverage)>>,
     is_first: bool,
 }
 
-impl<'a, W: Write> ChunkWriter<'a, W> {
-    /// A writer of the report that these sessions make.
-    pub fn new(out: W, sessions: &[Session<'a>]) -> ChunkWriter<'a, W> {
-        let mut by_id: Vec<&Session<'a>> = sessions.iter().collect();
-        by_id.sort_by_key(|session| session.id);
-        let mut said: HashMap<_, Vec<_>> = HashMap::new();
-        for session in by_id {
-            for (path, file) in session.files {
-                said.entry(path.as_str())
-                    .or_default()
-                    .push((session.id, file));
-            }
-        }
+impl<W: Write> ChunkWriter<W> {
+    /// A writer of a report.
+    pub fn new(out: W) -> ChunkWriter<W> {
         ChunkWriter {
             out,
-            said,
             is_first: true,
         }
     }
 
-    /// Writes the chunk of a file of the report. Linear in its lines and in what sessions say of them.
-    pub fn write(&mut self, path: &str, merged: &FileCoverage) -> io::Result<()> {
+    /// Where it is written.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Writes the chunk of a file of the report, of which sessions say this, in the order of their ids. Linear in its
+    /// lines and in what sessions say of them.
+    pub fn write(
+        &mut self,
+        path: &str,
+        merged: &FileCoverage,
+        said: &[(u32, &FileCoverage)],
+    ) -> io::Result<()> {
         if !self.is_first {
             self.out.write_all(CHUNK_END)?;
         }
         self.is_first = false;
-        let said = self.said.get(path).map_or(&[][..], Vec::as_slice);
         let mut said: Vec<Said<'_>> = said
             .iter()
             .filter(|(_, file)| fold::counts_beside(path, file, merged))
@@ -323,6 +314,8 @@ fn write_complexity(out: &mut impl Write, complexity: Complexity) -> io::Result<
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::{ArmId, FileBuilder};
 
@@ -332,15 +325,16 @@ mod tests {
         BTreeMap::from([(path.to_owned(), file.finish())])
     }
 
-    fn session(id: u32, files: &BTreeMap<String, FileCoverage>) -> Session<'_> {
-        let about = About::default();
-        Session { id, about, files }
-    }
+    type Files = BTreeMap<String, FileCoverage>;
 
-    fn chunks(report: &BTreeMap<String, FileCoverage>, sessions: &[Session<'_>]) -> String {
-        let mut writer = ChunkWriter::new(Vec::new(), sessions);
+    fn chunks(report: &Files, sessions: &[(u32, &Files)]) -> String {
+        let mut writer = ChunkWriter::new(Vec::new());
         for (path, file) in report {
-            writer.write(path, file).expect("memory takes it");
+            let said = sessions.iter();
+            let said: Vec<_> = said
+                .filter_map(|(id, files)| Some((*id, files.get(path)?)))
+                .collect();
+            writer.write(path, file, &said).expect("memory takes it");
         }
         String::from_utf8(writer.finish().expect("memory takes it")).expect("it is text")
     }
@@ -361,7 +355,7 @@ mod tests {
         let report = files("a.c", |_| ());
         let merged = first["a.c"].join(&second["a.c"]);
         let report = BTreeMap::from_iter(report.into_keys().map(|path| (path, merged.clone())));
-        let sessions = [session(4, &second), session(0, &first)];
+        let sessions = [(0, &first), (4, &second)];
         let expected = r#"{"present_sessions":[0,4]}
 [3,null,[[0,3],[4,1]]]
 ["1/2","b",[[0,"1/2",["0:1"],null,null]]]
@@ -398,7 +392,7 @@ mod tests {
 ["1","b",[[0,"1",null,[[4,null,"1"]],null]]]
 [0,"m",[[0,0,null,null,[2,3]]],null,[2,3]]
 [1,"m",[[0,1,null,null,2]],null,2]"#;
-        assert_eq!(chunks(&report, &[session(0, &report)]), expected);
+        assert_eq!(chunks(&report, &[(0, &report)]), expected);
     }
 
     #[test]
@@ -410,8 +404,7 @@ mod tests {
             carried_from: Some("c0ffee"),
             ..About::default()
         };
-        let files = &report;
-        let totals = files
+        let totals = report
             .iter()
             .map(|(path, file)| (path.as_str(), file.totals()));
         let json = report_json(
@@ -419,7 +412,10 @@ mod tests {
             &[Session {
                 id: 7,
                 about,
-                files,
+                totals: Totals {
+                    files: 1,
+                    ..report["a.c"].totals()
+                },
             }],
         );
         let listed = json!([0, [0, 1, 1, 0, 0, "100", 0, 0, 0, 0, 0, 0, 0], null, null]);

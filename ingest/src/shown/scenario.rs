@@ -329,17 +329,26 @@ impl Story {
                     carried_from: session.carried_from.as_deref(),
                     ..stored::About::default()
                 },
-                files: &session.files,
+                totals: totals_of(session.files.values(), 1),
             })
             .collect();
         let totals = report
             .iter()
             .map(|(path, file)| (path.as_str(), file.totals()));
         let json = stored::report_json(totals, &sessions);
-        let mut writer = stored::ChunkWriter::new(Vec::new(), &sessions);
+        let mut by_id: Vec<&Session> = self.sessions.iter().collect();
+        by_id.sort_by_key(|session| session.id);
+        let mut writer = stored::ChunkWriter::new(Vec::new());
+        let write = |(path, file): (&String, &FileCoverage)| {
+            let said = by_id.iter();
+            let said: Vec<_> = said
+                .filter_map(|session| Some((session.id, session.files.get(path)?)))
+                .collect();
+            writer.write(path, file, &said)
+        };
         let chunks = report
             .iter()
-            .try_for_each(|(path, file)| writer.write(path, file))
+            .try_for_each(write)
             .and_then(|()| writer.finish())
             .expect("memory takes what is written");
         shown.insert("report_json".into(), json);
