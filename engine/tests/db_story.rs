@@ -800,6 +800,15 @@ async fn journal_and_settings(conn: &mut Conn, repo: RepoId) -> Result<()> {
     journal::insert_step(conn, &step).await?;
     let none = journal::find_step(conn, UploadId(1), "received").await?;
     assert_eq!(none, None, "the step is no upload's");
+    let before = step.id.before_us(1);
+    assert_eq!(
+        journal::list_steps_after(conn, repo, "c", before, 9).await?,
+        std::slice::from_ref(&step)
+    );
+    assert_eq!(
+        journal::list_steps_after(conn, repo, "c", step.id, 9).await?,
+        []
+    );
     assert_eq!(
         journal::list_steps(conn, repo, "c", Page::first(9)).await?,
         (vec![step], 1)

@@ -1,19 +1,24 @@
 //! A commit's report for other tools, in their formats, streamed as fast as the client takes it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
-use engine::db::uploads::list_packs;
+use engine::db::uploads::{UploadDetail, UploadKind, UploadPack, list_packs, list_uploads};
+use engine::db::{Conn, Page};
 use engine::fold::{Folds, PackSet};
-use engine::model::Totals;
+use engine::id::{CommitId, UploadId};
+use engine::model::FileCoverage;
 use engine::pack::{FileEntry, Header};
+use engine::stored::{About, ChunkWriter, Session, report_json};
 use futures_util::stream;
 use ingest::export::{ArmCounts, Format, Writer};
 use serde::Deserialize;
-use std::sync::Arc;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::commits::readable_commit;
 use super::rest::etag::Tag;
@@ -28,13 +33,28 @@ use crate::middleware::base::BaseUrl;
 const BATCH_FILES: usize = 500;
 /// Counted lines that are decoded at once, at most, unless one file has more.
 const BATCH_LINES: u64 = 100_000;
+/// Uploads whose rows are read at once.
+const PAGE_UPLOADS: i64 = 500;
+/// The name of the form in which Codecov stores reports.
+const STORED: &str = "codecov";
 
 /// Names a format.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct FormatKey {
-    /// `lcov`, `cobertura` or `ndjson`.
+    /// `lcov`, `cobertura`, `ndjson` or `codecov`, the form in which Codecov stores reports.
     pub format: String,
+}
+
+/// A report as Codecov stores it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is written as it is read; this describes it")]
+pub struct StoredBody {
+    /// Files, sessions and totals.
+    #[schema(value_type = Object)]
+    report: (),
+    /// The chunks: what each session says of each line, file by file.
+    chunks: String,
 }
 
 /// What is exported.
@@ -46,12 +66,51 @@ pub struct ExportQuery {
     pub flag: Vec<String>,
 }
 
+/// What an export is written as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As tools read it.
+    Plain(Format),
+    /// As Codecov stores it: `{"report", "chunks"}`, the second a text.
+    Stored,
+}
+
+impl Form {
+    /// Errors: 404 naming the forms that there are.
+    fn parse(name: &str) -> Result<Form> {
+        match Format::parse(name) {
+            Some(format) => Ok(Form::Plain(format)),
+            None if name == STORED => Ok(Form::Stored),
+            None => {
+                let names = Format::ALL.map(Format::as_str).join(", ");
+                let detail = format!("There is no format {name}; there are {names}, {STORED}.");
+                Err(Error::not_found(detail))
+            }
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Form::Plain(format) => format.content_type(),
+            Form::Stored => "application/json",
+        }
+    }
+
+    fn file_name(self) -> &'static str {
+        match self {
+            Form::Plain(format) => format.file_name(),
+            Form::Stored => "codecov.json",
+        }
+    }
+}
+
 /// `GET …/commits/{sha}/export/{format}`: the commit's report in that format.
 #[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/export/{format}", tag = "commits",
     params(CommitKey, FormatKey, ExportQuery),
     responses(
-        (status = 200, description = "The report",
-            content((String = "text/plain"), (String = "application/xml"), (String = "application/x-ndjson"))),
+        (status = 200, description = "The report", content(
+            (String = "text/plain"), (String = "application/xml"), (String = "application/x-ndjson"),
+            (StoredBody = "application/json"))),
         (status = 304, description = "as the client knows it"),
         (status = 404, body = Detail)))]
 pub async fn get_export(
@@ -63,73 +122,145 @@ pub async fn get_export(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let format = Format::parse(&format).ok_or_else(|| {
-        let names = Format::ALL.map(Format::as_str).join(", ");
-        Error::not_found(format!("There is no format {format}; there are {names}."))
-    })?;
+    let form = Form::parse(&format)?;
     let query = ExportQuery {
         flag: Params::of(&uri).all("flag"),
     };
     let (mut conn, _, commit) = readable_commit(&app, viewer, &key).await?;
     let mut uploads = list_packs(&mut conn, commit.id).await?;
-    drop(conn);
     if uploads.is_empty() {
         let sha = &commit.sha;
-        return Err(Error::not_found(format!(
-            "No coverage report found for commit {sha}"
-        )));
+        let detail = format!("No coverage report found for commit {sha}");
+        return Err(Error::not_found(detail));
     }
     if !query.flag.is_empty() {
         uploads.retain(|upload| upload.flags.iter().any(|flag| query.flag.contains(flag)));
     }
     let packs = PackSet::of_uploads(&uploads)?;
-    let tag = Tag::new(&base, &uri, &[&packs], &commit.sha);
+    let tag = Tag::new(
+        &base,
+        &uri,
+        &[&packs],
+        &format!("{} {}", commit.sha, uploads.len()),
+    );
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
-    let header = app.folds.report(&packs).await?;
-    let mut totals = header.totals();
-    totals.sessions = uploads.len() as u64;
-    let mut answer = Response::new(write(&app, packs, header, totals, format).await?);
-    let content_type = HeaderValue::from_static(format.content_type());
+    let files = Files {
+        folds: app.folds.clone(),
+        header: app.folds.report(&packs).await?,
+        packs,
+        next: 0,
+    };
+    let body = match form {
+        Form::Plain(format) => {
+            drop(conn);
+            start_plain(&app, files, format, uploads.len()).await?
+        }
+        Form::Stored => start_stored(&app, &mut conn, files, commit.id, uploads).await?,
+    };
+    let mut answer = Response::new(body);
+    let content_type = HeaderValue::from_static(form.content_type());
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    let name = format!("attachment; filename=\"{}\"", format.file_name());
+    let name = format!("attachment; filename=\"{}\"", form.file_name());
     if let Ok(name) = HeaderValue::from_str(&name) {
         answer.headers_mut().insert(CONTENT_DISPOSITION, name);
     }
     Ok(tag.on(answer))
 }
 
-/// The body. What goes wrong until the first batch is an error; later, the body ends before its end.
-async fn write(
-    app: &App,
-    packs: PackSet,
-    header: Arc<Header>,
-    totals: Totals,
-    format: Format,
-) -> Result<Body> {
-    let files = Files {
-        folds: app.folds.clone(),
-        packs,
-        header,
-        next: 0,
-    };
+async fn start_plain(app: &App, files: Files, format: Format, uploads: usize) -> Result<Body> {
+    let mut totals = files.header.totals();
+    totals.sessions = uploads as u64;
     let mut arms = ArmCounts::default();
     if format.tells_arms_first() {
         let mut counted = files.clone();
         while let Some(batch) = counted.next_batch().await? {
-            batch.iter().for_each(|(_, file)| arms.add(file));
+            batch.files.iter().for_each(|(_, file)| arms.add(file));
         }
     }
+    let (mut writer, mut head) = (Writer::new(format), Vec::new());
+    writer.start(&totals, arms, app.clock.now_us(), &mut head);
+    stream_body(head, files, Out::Plain(writer)).await
+}
+
+/// The stored form names what each upload says of each line, so that each upload's files are read beside the report's.
+async fn start_stored(
+    app: &App,
+    conn: &mut Conn,
+    files: Files,
+    commit: CommitId,
+    uploads: Vec<UploadPack>,
+) -> Result<Body> {
+    let mut said = Vec::with_capacity(uploads.len());
+    let mut sessions = Vec::with_capacity(uploads.len());
+    let details = list_details(conn, commit).await?;
+    for upload in &uploads {
+        let Some(detail) = details.get(&upload.upload_id) else {
+            continue;
+        };
+        let packs: PackSet = std::iter::once(upload.pack.parse()?).collect();
+        let header = app.folds.report(&packs).await?;
+        let id = u32::try_from(detail.upload.order_number.unwrap_or(0)).unwrap_or(0);
+        sessions.push(Session {
+            id,
+            about: about(detail),
+            totals: header.totals(),
+        });
+        said.push(Side { id, packs, header });
+    }
+    let listed = files.header.files.iter();
+    let report = report_json(listed.map(|file| (&*file.path, file.totals)), &sessions);
+    said.sort_by_key(|side| side.id);
+    let head = format!("{{\"report\":{report},\"chunks\":\"").into_bytes();
+    let writer = ChunkWriter::new(Vec::new());
+    stream_body(head, files, Out::Stored(writer, said)).await
+}
+
+/// The rows of a commit's coverage uploads.
+async fn list_details(
+    conn: &mut Conn,
+    commit: CommitId,
+) -> engine::Result<HashMap<UploadId, UploadDetail>> {
+    let mut details = HashMap::new();
+    loop {
+        let page = Page {
+            limit: PAGE_UPLOADS,
+            offset: details.len() as i64,
+        };
+        let (part, _) = list_uploads(conn, commit, Some(UploadKind::Coverage), page).await?;
+        if part.is_empty() {
+            return Ok(details);
+        }
+        details.extend(part.into_iter().map(|detail| (detail.upload.id, detail)));
+    }
+}
+
+fn about(detail: &UploadDetail) -> About<'_> {
+    let upload = &detail.upload;
+    About {
+        name: upload.name.as_deref(),
+        flags: &detail.flags,
+        created_s: Some(upload.created_us / 1_000_000),
+        archive: Some(&upload.storage_path),
+        provider: upload.provider.as_deref(),
+        build: upload.build_code.as_deref(),
+        job: upload.job_code.as_deref(),
+        url: upload.build_url.as_deref(),
+        state: Some(upload.state.as_str()),
+        env: upload.env.as_deref(),
+        carried_from: upload.carried_from.as_deref(),
+    }
+}
+
+/// The body. What goes wrong until the first batch is an error; later, the body ends before its end.
+async fn stream_body(head: Vec<u8>, files: Files, out: Out) -> Result<Body> {
     let mut export = Export {
-        writer: Writer::new(format),
+        out,
         files,
         is_done: false,
     };
-    let mut first = Vec::new();
-    export
-        .writer
-        .start(&totals, arms, app.clock.now_us(), &mut first);
+    let mut first = head;
     export.write_batch(&mut first).await?;
     let rest = stream::try_unfold(export, next_part);
     let first = stream::once(async move { Ok(Bytes::from(first)) });
@@ -150,25 +281,79 @@ async fn next_part(mut export: Export) -> engine::Result<Option<(Bytes, Export)>
 
 /// An export under way.
 struct Export {
-    writer: Writer,
+    out: Out,
     files: Files,
     is_done: bool,
+}
+
+enum Out {
+    Plain(Writer),
+    Stored(ChunkWriter<Vec<u8>>, Vec<Side>),
+}
+
+/// One upload's files.
+struct Side {
+    id: u32,
+    packs: PackSet,
+    header: Arc<Header>,
 }
 
 impl Export {
     /// Writes the next files, or the end.
     async fn write_batch(&mut self, out: &mut Vec<u8>) -> engine::Result<()> {
-        match self.files.next_batch().await? {
-            Some(batch) => batch
+        let batch = self.files.next_batch().await?;
+        self.is_done = batch.is_none();
+        match (&mut self.out, batch) {
+            (Out::Plain(writer), Some(batch)) => batch
+                .files
                 .iter()
-                .for_each(|(path, file)| self.writer.file(path, file, out)),
-            None => {
-                self.writer.end(out);
-                self.is_done = true;
+                .for_each(|(path, file)| writer.file(path, file, out)),
+            (Out::Plain(writer), None) => writer.end(out),
+            (Out::Stored(writer, sides), Some(batch)) => {
+                write_chunks(&self.files.folds, writer, sides, &batch).await?;
+                push_escaped(&std::mem::take(writer.get_mut()), out)?;
             }
+            (Out::Stored(..), None) => out.extend_from_slice(b"\"}"),
         }
         Ok(())
     }
+}
+
+async fn write_chunks(
+    folds: &Folds,
+    writer: &mut ChunkWriter<Vec<u8>>,
+    sides: &[Side],
+    batch: &Batch,
+) -> engine::Result<()> {
+    let mut said: Vec<Vec<(u32, FileCoverage)>> = batch.files.iter().map(|_| Vec::new()).collect();
+    for side in sides {
+        let paths = batch.files.iter().enumerate();
+        let known = paths.filter_map(|(at, (path, _))| Some((at, side.header.find(path)?.clone())));
+        let (places, entries): (Vec<usize>, Vec<FileEntry>) = known.unzip();
+        let files = folds.files(&side.packs, entries).await?;
+        for (at, file) in places.into_iter().zip(files) {
+            said[at].push((side.id, file));
+        }
+    }
+    for ((path, file), said) in batch.files.iter().zip(&said) {
+        let said: Vec<_> = said.iter().map(|(id, file)| (*id, file)).collect();
+        let written = writer.write(path, file, &said);
+        written.map_err(|e| engine::Error::io("write a chunk", e))?;
+    }
+    Ok(())
+}
+
+/// Adds a text as it stands within a JSON string.
+fn push_escaped(text: &[u8], out: &mut Vec<u8>) -> engine::Result<()> {
+    let text = String::from_utf8_lossy(text);
+    let quoted = serde_json::to_string(&text).map_err(|e| engine::Error::invalid("export", e))?;
+    out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+    Ok(())
+}
+
+/// A part of a report's files, with their evidence.
+struct Batch {
+    files: Vec<(Box<str>, FileCoverage)>,
 }
 
 /// The files of a report, a batch at a time.
@@ -181,9 +366,7 @@ struct Files {
 }
 
 impl Files {
-    async fn next_batch(
-        &mut self,
-    ) -> engine::Result<Option<Vec<(Box<str>, engine::model::FileCoverage)>>> {
+    async fn next_batch(&mut self) -> engine::Result<Option<Batch>> {
         let mut lines = 0;
         let within = |(count, file): &(usize, &FileEntry)| {
             lines += file.totals.lines;
@@ -200,6 +383,8 @@ impl Files {
         self.next += entries.len();
         let paths: Vec<Box<str>> = entries.iter().map(|file| file.path.clone()).collect();
         let files = self.folds.files(&self.packs, entries).await?;
-        Ok(Some(paths.into_iter().zip(files).collect()))
+        Ok(Some(Batch {
+            files: paths.into_iter().zip(files).collect(),
+        }))
     }
 }

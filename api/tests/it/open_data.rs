@@ -50,6 +50,22 @@ async fn exports_hold_the_whole_report() {
 }
 
 #[tokio::test]
+async fn stored_form_names_what_each_upload_says_of_each_line() {
+    let api = Api::start().await;
+    let path = format!("widgets/commits/{HEAD}/export/codecov");
+    let mut stored: Value = get(&api, &path, &[]).await.json().await.unwrap();
+    for session in stored["report"]["sessions"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+    {
+        assert!(session["d"].take().as_i64() > Some(1_700_000_000));
+        assert!(session["a"].take().as_str().unwrap().starts_with("raw/"));
+    }
+    insta::assert_json_snapshot!("stored", stored);
+}
+
+#[tokio::test]
 async fn export_that_is_uploaded_again_gives_the_same_totals() {
     let api = Api::start().await;
     let mut counts = Vec::new();
