@@ -1,6 +1,9 @@
 //! `codecov.yml` in the server: whose it is, what it does to uploads, flags and components, and coverage over time.
 
+use engine::blob::Blobs as _;
 use engine::clock::Clock;
+use engine::db::diffs::{DiffSource, StoredDiff, upsert_diff};
+use engine::db::repos::find_repo;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -671,4 +674,44 @@ async fn other_settings_are_tried_on_stored_uploads_and_nothing_is_kept() {
         .map(|file| &file["name"])
         .collect();
     assert_eq!(names, ["app/a.py", "src/a.py"]);
+}
+
+#[tokio::test]
+async fn what_is_carried_moves_along_a_known_diff() {
+    let server = Server::start().await;
+    let yaml = "flags: {e2e: {carryforward: true}}";
+    server
+        .put_yaml("github/acme/repos/widgets/yaml", yaml)
+        .await;
+    server.upload(facts('a', None, "e2e"), E2E).await;
+    let text = "diff --git a/src/a.py b/src/a.py\n--- a/src/a.py\n+++ b/src/a.py\n@@ -0,0 +1,2 @@\n+one\n+two\n";
+    let packed = zstd::bulk::compress(text.as_bytes(), 3).unwrap();
+    let app = &server.app.app;
+    app.blobs.put("diffs/moved", packed.into()).await.unwrap();
+    let mut conn = app.db.read().await.unwrap();
+    let (_, repo) = find_repo(&mut conn, "github", "acme", "widgets")
+        .await
+        .unwrap()
+        .unwrap();
+    drop(conn);
+    let diff = StoredDiff {
+        repo_id: repo.id,
+        base_sha: sha('a'),
+        head_sha: sha('b'),
+        source: DiffSource::Client,
+        hash: "moved".into(),
+        size_bytes: text.len() as i64,
+        commits: None,
+        created_us: MONDAY_US,
+    };
+    let stored = app
+        .db
+        .write(move |conn| Box::pin(async move { upsert_diff(conn, &diff).await }));
+    stored.await.unwrap();
+    let other = "SF:lib/b.py\nDA:1,1\nend_of_record\n";
+    server.upload(facts('b', Some('a'), "unit"), other).await;
+    let report = server
+        .read(&format!("{WIDGETS}/report/?sha={}&path=src/", sha('b')))
+        .await;
+    assert_eq!(report["files"][0]["line_coverage"], json!([[4, 0], [5, 1]]));
 }
