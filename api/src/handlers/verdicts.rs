@@ -8,11 +8,14 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
+use engine::compare::patch;
 use engine::db::Conn;
 use engine::db::commits::{Commit, get_commit};
+use engine::db::diffs::find_diff;
 use engine::db::journal::{Step, Verdict, find_step, topic};
 use engine::db::owners::Owner;
-use engine::db::repos::Repo;
+use engine::db::pulls::find_pull;
+use engine::db::repos::{Repo, get_repo};
 use engine::db::uploads::{Upload, UploadState, find_upload, list_packs};
 use engine::fold::PackSet;
 use engine::model::Totals;
@@ -30,6 +33,8 @@ use super::rest::{CommitKey, Detail};
 use super::uploads::{authorise_on_commit, find_commit};
 use crate::app::App;
 use crate::auth::viewer::{Viewer, service_name};
+use crate::base::choose_base;
+use crate::diffs;
 use crate::error::{Error, Result};
 use crate::middleware::base::BaseUrl;
 
@@ -68,6 +73,8 @@ pub struct VerdictBody {
     pub url: String,
     /// Counts of the commit's report; null until there is one.
     pub totals: Option<ReportTotals>,
+    /// Counts of the lines that the commit adds; null until the upload is counted, and where the diff is not known.
+    pub patch: Option<ReportTotals>,
     /// Counts of this upload alone.
     pub upload_totals: Option<UploadTotals>,
     /// Why it yields nothing.
@@ -142,7 +149,7 @@ pub async fn after_bytes(
 ) -> Result<VerdictBody> {
     let mut conn = app.db.read().await?;
     let commit = get_commit(&mut conn, upload.commit_id).await?;
-    let repo: Repo = engine::db::repos::get_repo(&mut conn, upload.repo_id).await?;
+    let repo: Repo = get_repo(&mut conn, upload.repo_id).await?;
     let owner: Owner = engine::db::owners::get_owner(&mut conn, repo.owner_id).await?;
     drop(conn);
     let url = commit_url(base, &owner, &repo, &commit.sha);
@@ -177,11 +184,47 @@ async fn await_verdict(
     let mut steps = app.db.subscribe(&topic(&commit.sha));
     loop {
         steps.borrow_and_update();
-        let verdict = read_verdict(&mut app.db.read().await?, upload, url.clone()).await?;
-        if verdict.done || !matches!(timeout_at(until, steps.changed()).await, Ok(Ok(()))) {
+        let mut verdict = read_verdict(&mut app.db.read().await?, upload, url.clone()).await?;
+        if verdict.done {
+            verdict.patch = find_patch(app, &commit).await?.map(Into::into);
+            return Ok(verdict);
+        }
+        if !matches!(timeout_at(until, steps.changed()).await, Ok(Ok(()))) {
             return Ok(verdict);
         }
     }
+}
+
+/// Counts of the lines that a commit adds, by a diff that is stored already.
+async fn find_patch(app: &App, commit: &Commit) -> Result<Option<Totals>> {
+    let mut conn = app.db.read().await?;
+    let Some(base) = find_base(app, &mut conn, commit).await? else {
+        return Ok(None);
+    };
+    let stored = find_diff(&mut conn, commit.repo_id, &base, &commit.sha).await?;
+    let uploads = list_packs(&mut conn, commit.id).await?;
+    drop(conn);
+    let Some(stored) = stored.filter(|_| !uploads.is_empty()) else {
+        return Ok(None);
+    };
+    let diff = diffs::read(app, &stored).await?;
+    let paths = diff.files().iter().map(|file| file.path.clone()).collect();
+    let packs = PackSet::of_uploads(&uploads)?;
+    let report = app.folds.open_report(&packs, Some(paths)).await?;
+    Ok(Some(patch(&report, &diff)?))
+}
+
+/// The commit that a patch starts from: the base of its pull request, else its parent.
+async fn find_base(app: &App, conn: &mut Conn, commit: &Commit) -> Result<Option<String>> {
+    let Some(number) = commit.pull_id else {
+        return Ok(commit.parent_sha.clone());
+    };
+    let Some(pull) = find_pull(conn, commit.repo_id, number).await? else {
+        return Ok(commit.parent_sha.clone());
+    };
+    let repo = get_repo(conn, commit.repo_id).await?;
+    let base = choose_base(&app.yamls, conn, &repo, &pull, commit).await?;
+    Ok(base.map(|base| base.named.unwrap_or(base.commit.sha)))
 }
 
 async fn read_verdict(conn: &mut Conn, upload: &Upload, url: String) -> Result<VerdictBody> {
@@ -200,6 +243,7 @@ async fn read_verdict(conn: &mut Conn, upload: &Upload, url: String) -> Result<V
         done: is_done(conn, &upload, &commit).await?,
         state: upload.state.to_string(),
         totals: parse_totals::<Totals>(commit.totals.as_deref())?.map(Into::into),
+        patch: None,
         upload_totals: parse_totals::<Totals>(upload.totals.as_deref())?.map(Into::into),
         upload: upload.external_id,
         commitid: commit.sha,

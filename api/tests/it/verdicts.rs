@@ -73,6 +73,38 @@ async fn put_that_waits_is_answered_with_the_numbers() {
 }
 
 #[tokio::test]
+async fn patch_is_told_where_the_diff_is_known() {
+    let api = Api::start().await;
+    let token = api.app.public_repo("github/acme/gadgets").await;
+    let parent = "b".repeat(40);
+    let diff =
+        "diff --git a/src/a.c b/src/a.c\n--- a/src/a.c\n+++ b/src/a.c\n@@ -1 +1,2 @@\n a;\n+b;\n";
+    let url = format!(
+        "{}/api/v2/github/acme/repos/gadgets/compare/diff?base={parent}&head={HEAD}",
+        api.app.url
+    );
+    let given = Client::new()
+        .put(url)
+        .header(AUTHORIZATION, format!("token {token}"))
+        .body(diff);
+    assert_eq!(given.send().await.unwrap().status(), 201);
+    let url = format!("{}/upload/github/acme::::gadgets/commits", api.app.url);
+    let known = Client::new()
+        .post(url)
+        .header(AUTHORIZATION, format!("token {token}"))
+        .json(&json!({"commitid": HEAD, "branch": "main", "parent_commit_id": parent}));
+    assert_eq!(known.send().await.unwrap().status(), 201);
+    let announced = announce(&api, &token).await;
+    let told = put(&announced, envelope("lcov.info", LCOV)).await;
+    let patch = &told["patch"];
+    assert_eq!(
+        (&patch["lines"], &patch["misses"]),
+        (&json!(1), &json!(1)),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn who_asks_before_the_bytes_come_is_woken_by_the_result() {
     let api = Api::start().await;
     let token = api.app.public_repo("github/acme/gadgets").await;

@@ -247,6 +247,12 @@ fn tell(verdict: &Value, wait: Duration) -> Result<()> {
         "hitline: coverage {} % ({} of {} lines, {} uploads)",
         totals["coverage"], totals["hits"], totals["lines"], totals["sessions"]
     );
+    if let Some(patch) = verdict["patch"].as_object() {
+        eprintln!(
+            "hitline: patch {} % ({} of {} lines)",
+            patch["coverage"], patch["hits"], patch["lines"]
+        );
+    }
     Ok(())
 }
 
