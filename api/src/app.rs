@@ -41,6 +41,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// The rate limit of upload calls.
     pub upload_limit: Arc<RateLimit>,
+    /// The rate limit of wrong API tokens.
+    pub refusal_limit: Arc<RateLimit>,
     /// The instance's key, from which signatures and graph tokens follow.
     pub key: Secret,
     /// Graphs that were drawn.
@@ -65,6 +67,7 @@ impl App {
         let yamls = Yamls::new(config.site.clone());
         let forges = Forges::connect(&config.forges)?;
         let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
+        let refusal_limit = Arc::new(RateLimit::per_second(config.wrong_tokens_per_second));
         Ok(App {
             db,
             blobs,
@@ -75,6 +78,7 @@ impl App {
             clock,
             config: Arc::new(config),
             upload_limit,
+            refusal_limit,
             key,
             graphs: Arc::default(),
         })

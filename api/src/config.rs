@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::secret::Secret;
 use ingest::yamls::Site;
@@ -12,6 +13,10 @@ pub const UPLOAD_MAX_BYTES: u64 = 2 << 30;
 pub const CALL_MAX_BYTES: usize = 25 << 20;
 /// How long a signed upload URL is valid: enough for a client's retries, and for slow networks.
 pub const UPLOAD_URL_US: i64 = 15 * 60 * 1_000_000;
+/// How long the answer to a read may take to begin.
+pub const READ_DEADLINE: Duration = Duration::from_secs(3);
+/// Wrong API tokens that one peer may send, a second.
+const WRONG_TOKENS_PER_SECOND: u32 = 100;
 /// How long a signed download URL is valid.
 pub const DOWNLOAD_URL_US: i64 = 30 * 1_000_000;
 
@@ -32,6 +37,18 @@ pub struct Config {
     pub forges: BTreeMap<String, forge::Settings>,
     /// What holds for every repository unless its owner or its `codecov.yml` says otherwise.
     pub site: Site,
+    /// The operator's token that reads any report.
+    pub super_token: Option<Secret>,
+    /// Whether callers that are not known may read what is public.
+    pub guest_access: bool,
+    /// Admins of the instance, as `service/username`.
+    pub admins: Vec<String>,
+    /// Web origins whose pages may send a login's cookie, beside the public URL's.
+    pub cors_origins: Vec<String>,
+    /// Wrong API tokens that one peer may send, a second.
+    pub wrong_tokens_per_second: u32,
+    /// How long the answer to a read may take to begin.
+    pub read_deadline: Duration,
 }
 
 impl Config {
@@ -45,6 +62,20 @@ impl Config {
             jobs: std::thread::available_parallelism().map_or(2, usize::from) * 2,
             forges: BTreeMap::new(),
             site: Site::default(),
+            super_token: None,
+            guest_access: true,
+            admins: Vec::new(),
+            cors_origins: Vec::new(),
+            wrong_tokens_per_second: WRONG_TOKENS_PER_SECOND,
+            read_deadline: READ_DEADLINE,
         }
+    }
+
+    /// Whether this user administers the instance.
+    pub fn is_admin(&self, service: &str, username: &str) -> bool {
+        let name = format!("{service}/{username}");
+        self.admins
+            .iter()
+            .any(|admin| admin.eq_ignore_ascii_case(&name))
     }
 }

@@ -19,8 +19,10 @@ use crate::handlers::{
     blobs, bundles, downloads, health, images, legacy, pulls, rest, test_results, uploads,
     validate, verdicts,
 };
+use crate::middleware::answer::{keep_deadline, refine};
 use crate::middleware::limit::limit_uploads;
 use crate::middleware::log::log_requests;
+use crate::middleware::origin::tell_browsers;
 use crate::middleware::path::normalise;
 
 /// The whole server as one service.
@@ -36,6 +38,8 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
     let reads = Router::new()
         .merge(rest::routes())
         .merge(images::routes())
+        .layer(from_fn(refine))
+        .layer(from_fn_with_state(app.clone(), keep_deadline))
         .layer(CompressionLayer::new());
     let routes = Router::new()
         .merge(uploads)
@@ -47,6 +51,7 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
         .merge(blobs::routes().layer(DefaultBodyLimit::disable()))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), tell_browsers))
         .layer(from_fn(log_requests))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .with_state(app);
@@ -67,11 +72,16 @@ pub async fn unknown_path(uri: Uri) -> Response {
     .into_response()
 }
 
-async fn wrong_method(method: Method, _: Request) -> Error {
+/// What is allowed stands in the header `Allow`, which the router adds; whoever asks just for that gets it.
+async fn wrong_method(method: Method, _: Request) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
     Error::Detail(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("Method \"{method}\" not allowed."),
     )
+    .into_response()
 }
 
 fn panicked() -> Response {

@@ -104,6 +104,10 @@ ids! {
     TokenId,
     /// Names a step of the journal.
     JournalId,
+    /// Names a login.
+    SessionId,
+    /// Names one run of a test.
+    TestRunId,
 }
 
 #[cfg(test)]

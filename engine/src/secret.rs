@@ -43,6 +43,20 @@ pub fn new_upload_token() -> Secret {
     Secret(uuid::Uuid::new_v4().to_string())
 }
 
+/// The token for uploading to this repository that can be shown again: a UUID that follows from the instance's key,
+/// and becomes another one with each generation.
+pub fn repo_upload_token(key: &Secret, repo: RepoId, generation: i64) -> Secret {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
+        .expect("HMAC takes a key of any length");
+    mac.update(b"upload token\n");
+    mac.update(&repo.0.to_le_bytes());
+    mac.update(&generation.to_le_bytes());
+    let bytes = mac.finalize().into_bytes();
+    let bytes = std::array::from_fn(|place| bytes[place]);
+    let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
+    Secret(uuid.to_string())
+}
+
 /// A token for the API: `hl_` and 43 characters of URL-safe base64, 256 random bits.
 pub fn new_api_token() -> Secret {
     Secret(format!("{API_TOKEN_PREFIX}{}", random_text()))
@@ -125,6 +139,17 @@ mod tests {
             token.expose()
         ));
         assert!(!is_graph_token(&key, RepoId(7), ""));
+    }
+
+    #[test]
+    fn upload_token_of_a_repository_changes_with_its_generation() {
+        let key = Secret::new("k");
+        let token = repo_upload_token(&key, RepoId(7), 0);
+        assert_eq!(token, repo_upload_token(&key, RepoId(7), 0));
+        assert_eq!(token.expose().len(), 36);
+        assert_ne!(token, repo_upload_token(&key, RepoId(7), 1));
+        assert_ne!(token, repo_upload_token(&key, RepoId(8), 0));
+        assert_ne!(token, repo_upload_token(&Secret::new("l"), RepoId(7), 0));
     }
 
     #[test]

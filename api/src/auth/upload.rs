@@ -6,10 +6,11 @@ use engine::db::Page;
 use engine::db::journal::{Step, Verdict, insert_step, list_steps};
 use engine::db::owners::Owner;
 use engine::db::repos::{Repo, find_repo};
-use engine::db::tokens::{UploadToken, find_upload_token};
+use engine::db::tokens::{ApiToken, UploadToken, find_api_token, find_upload_token};
 use engine::id::JournalId;
 use engine::secret::hash_token;
 
+use super::scope::{Scope, Scopes};
 use crate::app::App;
 use crate::error::{Error, Result};
 
@@ -76,10 +77,23 @@ pub fn header_token(headers: &HeaderMap) -> Result<Option<&str>> {
     }
 }
 
-/// The stored row of a token that a client sent.
+/// The stored row of a token that a client sent: an upload token, or an API token that allows uploads.
 pub async fn find_token(app: &App, token: &str) -> Result<Option<UploadToken>> {
     let hash = hash_token(token);
-    Ok(find_upload_token(&mut app.db.read().await?, &hash).await?)
+    let mut conn = app.db.read().await?;
+    if let Some(token) = find_upload_token(&mut conn, &hash).await? {
+        return Ok(Some(token));
+    }
+    let found = find_api_token(&mut conn, &hash, app.clock.now_us()).await?;
+    let uploads = |token: &ApiToken| {
+        let scopes: Scopes = token.scope.parse().unwrap_or_default();
+        scopes.allow(Scope::Upload)
+    };
+    Ok(found.filter(uploads).map(|token| UploadToken {
+        id: token.id,
+        repo_id: None,
+        owner_id: token.owner_id,
+    }))
 }
 
 /// Splits `owner::::repo`, nested groups joined by `:::`, into the stored names. `None` without `::::`.
@@ -167,8 +181,8 @@ async fn note_refusal(
         return Ok(());
     };
     let (repo_id, commit_sha, now_us) = (target.repo.id, sha.to_string(), app.clock.now_us());
-    let (_, known) = list_steps(&mut app.db.read().await?, repo_id, sha, Page::first(0)).await?;
-    if known >= REFUSALS_NOTED {
+    let known = list_steps(&mut app.db.read().await?, repo_id, sha, Page::first(0)).await?;
+    if known.count >= Some(REFUSALS_NOTED) {
         return Ok(());
     }
     let step = Step {

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use engine::clock::Clock;
+use engine::secret::Secret;
 use tokio::net::TcpListener;
 
 use super::DataArgs;
@@ -32,6 +33,18 @@ pub(super) struct ServeArgs {
     /// Upload calls that one peer address may make, a second
     #[arg(long, env = "HITLINE_UPLOADS_PER_SECOND")]
     uploads_per_second: Option<u32>,
+    /// A token that reads any report of the instance, for the operator
+    #[arg(long, env = "SUPER_API_TOKEN", hide_env_values = true)]
+    super_api_token: Option<String>,
+    /// Whether callers that are not known may read public repositories
+    #[arg(long, env = "HITLINE_GUEST_ACCESS", default_value_t = true, action = clap::ArgAction::Set)]
+    guest_access: bool,
+    /// Admins of the instance, as github/ann, separated by commas
+    #[arg(long, env = "HITLINE_ADMINS", value_delimiter = ',')]
+    admins: Vec<String>,
+    /// Web origins whose pages may use a login, separated by commas
+    #[arg(long, env = "HITLINE_CORS_ORIGINS", value_delimiter = ',')]
+    cors_origins: Vec<String>,
 }
 
 /// Arguments of `worker`.
@@ -51,8 +64,18 @@ impl ServeArgs {
         config.public_url = self.public_url.clone().or(config.public_url);
         config.jobs = self.jobs.unwrap_or(config.jobs).max(1);
         config.uploads_per_second = self.uploads_per_second.unwrap_or(config.uploads_per_second);
+        config.super_token = super_token(self.super_api_token.as_deref());
+        config.guest_access = self.guest_access;
+        config.admins.clone_from(&self.admins);
+        config.cors_origins.clone_from(&self.cors_origins);
         Ok(config)
     }
+}
+
+/// A blank one is none: no caller must match it.
+fn super_token(text: Option<&str>) -> Option<Secret> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty())?;
+    Some(Secret::new(text))
 }
 
 /// A variable of the environment.

@@ -11,8 +11,10 @@ use engine::blob::{Blobs as _, Method};
 use engine::db::uploads::find_upload_by_path;
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
+use utoipa::IntoParams;
 
 use super::intake::receive;
+use super::rest::Detail;
 use super::rest::params::Params;
 use super::verdicts::{after_bytes, wait_of};
 use crate::app::App;
@@ -24,9 +26,13 @@ pub fn routes() -> Router<App> {
     Router::new().route("/blob/{*key}", put(write).get(read))
 }
 
-#[derive(Deserialize)]
-struct Signature {
+/// What the server put into the URL.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Signature {
+    /// When the URL ends, microseconds since 1970.
     expires: i64,
+    /// Says that the URL is the server's.
     signature: String,
 }
 
@@ -45,7 +51,11 @@ fn verify(app: &App, method: Method, key: &str, signed: &Signature) -> Result<()
 
 /// `PUT`: takes the bytes of an upload. 200 with an empty body once they are durable; with `wait`, what became of
 /// them.
-async fn write(
+#[utoipa::path(put, path = "/blob/{key}", tag = "uploads", params(("key" = String, Path, description = "the object's key"), Signature), security(()),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "the bytes are durable"), (status = 400, body = Detail),
+        (status = 403, body = Detail), (status = 404, body = Detail), (status = 413, body = Detail)))]
+pub async fn write(
     State(app): State<App>,
     Path(key): Path<String>,
     Query(signed): Query<Signature>,
@@ -65,7 +75,10 @@ async fn write(
 }
 
 /// `GET`: the bytes of an object, streamed.
-async fn read(
+#[utoipa::path(get, path = "/blob/{key}", tag = "uploads", params(("key" = String, Path, description = "the object's key"), Signature), security(()),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 400, body = Detail),
+        (status = 403, body = Detail), (status = 404, body = Detail)))]
+pub async fn read(
     State(app): State<App>,
     Path(key): Path<String>,
     Query(signed): Query<Signature>,

@@ -9,8 +9,9 @@ use engine::db::commits::find_commit;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::commits::{CommitDetail, answer_detail, detail_tag, read_commit};
+use super::commits::{CommitDetail, answer_detail, detail_tag, find_author, read_commit};
 use super::page::{PageOf, PageQuery, Paging, list_page};
+use super::rest::fields::FileFields;
 use super::rest::params::Params;
 use super::rest::report::Lines;
 use super::rest::{Detail, RepoKey};
@@ -70,6 +71,8 @@ pub struct BranchQuery {
     /// `name`, `-name`, `updatestamp` or `-updatestamp`.
     #[param(default = "-updatestamp")]
     pub ordering: Option<String>,
+    /// Only branches with a commit of this author, by name or id.
+    pub author: Option<String>,
 }
 
 impl BranchQuery {
@@ -94,16 +97,21 @@ pub async fn list_branches(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<BranchBody>>> {
-    let (_, repo) = viewer
+    let (owner, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let order = BranchQuery {
+    let query = BranchQuery {
         ordering: params.text("ordering"),
-    }
-    .order();
+        author: params.text("author"),
+    };
+    let order = query.order();
     let mut conn = app.db.read().await?;
-    let page = list_page!(paging, |page| {
-        branches::list_branches(&mut conn, repo.id, order, page).await?
+    let author = match &query.author {
+        Some(name) => Some(find_author(&mut conn, &owner.service, name).await?),
+        None => None,
+    };
+    let page = list_page!(paging, |part| {
+        branches::list_branches(&mut conn, repo.id, author, order, part).await
     });
     Ok(Json(page.try_map(|branch| Ok(BranchBody::from(&branch)))?))
 }
@@ -145,5 +153,7 @@ pub async fn get_branch(
         branch: body,
         head_commit: Some(commit),
     };
-    Ok(tag.on(answer_detail(&app, commit, packs, Lines::Hidden, within).await?))
+    let fields = FileFields::of(&uri, &["head_commit", "report", "files"]);
+    let answer = answer_detail(&app, commit, packs, Lines::Hidden, &fields, within);
+    Ok(tag.on(answer.await?))
 }

@@ -9,11 +9,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 use engine::db::commits::CommitState;
 use engine::db::uploads::{Envelope, UploadKind};
-use serde_json::json;
 
 use super::intake::{Existing, NewUploadFacts, create_upload, upsert_commit};
+use super::rest::{BadUpload, Detail};
 use super::side::{authorise_body, commit_facts};
-use super::uploads::Fields;
+use super::uploads::{AnnouncedBundle, BundleRequest, Fields};
 use crate::app::App;
 use crate::error::Result;
 use crate::middleware::base::BaseUrl;
@@ -25,7 +25,12 @@ pub fn routes() -> Router<App> {
 
 /// `POST /upload/bundle_analysis/v1`: 201 with the URL that takes the statistics. `service` is the CI here, and
 /// `git_service` the provider.
-async fn create(
+#[utoipa::path(post, path = "/upload/bundle_analysis/v1", tag = "uploads", security((), ("upload_token" = [])),
+    request_body(content((BundleRequest = "application/json"), (BundleRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 201, body = AnnouncedBundle), (status = 400, body = BadUpload),
+        (status = 404, body = Detail), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn create(
     State(app): State<App>,
     headers: HeaderMap,
     base: BaseUrl,
@@ -56,5 +61,8 @@ async fn create(
     )
     .await?;
     let created = create_upload(&app, &base, &target.repo, &commit, facts).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "url": created.put_url }))).into_response())
+    let body = AnnouncedBundle {
+        url: created.put_url,
+    };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
 }

@@ -1,13 +1,12 @@
 //! Commits, their reports and their uploads.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
-use engine::db::commits::{self, Commit, find_commit};
+use engine::db::commits::{self, Commit, CommitFilter, CommitState, find_commit};
 use engine::db::owners;
 use engine::db::uploads::{self, UploadDetail, UploadState, list_packs};
 use engine::db::{Conn, repos::Repo};
@@ -19,10 +18,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::page::{PageOf, PageQuery, Paging, list_page};
 use super::repos::OwnerBody;
 use super::rest::etag::Tag;
+use super::rest::fields::FileFields;
 use super::rest::params::Params;
 use super::rest::report::{self, FileBody, Lines, Packs};
 use super::rest::totals::{CommitTotals, ReportTotals, UploadTotals, parse_totals};
-use super::rest::{CommitKey, Detail, RepoKey, get_known_commit};
+use super::rest::{CommitKey, Detail, FieldErrors, RepoKey, get_known_commit};
 use crate::app::App;
 use crate::auth::viewer::Viewer;
 use crate::error::{Error, Result};
@@ -94,12 +94,23 @@ pub struct CommitReport {
 pub struct CommitQuery {
     /// Only those of this branch.
     pub branch: Option<String>,
+    /// Only those whose result is so far: `complete`, `pending`, `error` or `skipped`.
+    pub state: Option<String>,
+    /// Only those of this author, by name or id.
+    pub author: Option<String>,
+    /// Only those of this pull request.
+    pub pull: Option<i64>,
+    /// Only those made at this day or moment or later.
+    pub since: Option<String>,
+    /// Only those made at this day or moment or earlier.
+    pub until: Option<String>,
 }
 
 /// `GET …/commits/`: the commits of a repository, newest first.
 #[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/", tag = "commits",
     params(RepoKey, CommitQuery, PageQuery),
-    responses((status = 200, body = PageOf<CommitBody>), (status = 404, body = Detail)))]
+    responses((status = 200, body = PageOf<CommitBody>), (status = 400, body = FieldErrors),
+        (status = 404, body = Detail)))]
 pub async fn list_commits(
     State(app): State<App>,
     viewer: Viewer,
@@ -107,18 +118,26 @@ pub async fn list_commits(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<CommitBody>>> {
-    let (_, repo) = viewer
+    let (owner, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let query = CommitQuery {
-        branch: params.text("branch"),
-    };
-    let branch = query.branch.as_deref();
     let mut conn = app.db.read().await?;
-    let page = list_page!(paging, |page| {
-        commits::list_commits(&mut conn, repo.id, branch, page).await?
+    let filter = CommitFilter {
+        branch: params.text("branch"),
+        state: params.choice("state")?,
+        author: match params.text("author") {
+            Some(name) => Some(find_author(&mut conn, &owner.service, &name).await?),
+            None => None,
+        },
+        pull: params.number("pull")?,
+        since_us: params.moment("since")?,
+        until_us: params.moment("until")?,
+    };
+    let page = list_page!(paging, |part| {
+        commits::list_commits(&mut conn, repo.id, &filter, part).await
     });
-    let authors = read_authors(&mut conn, &page.results).await?;
+    let authors = page.results.iter().filter_map(|commit| commit.author_id);
+    let authors = read_owners(&mut conn, authors).await?;
     Ok(Json(
         page.try_map(|commit| CommitBody::new(commit, &authors))?,
     ))
@@ -149,7 +168,8 @@ pub async fn get_commit(
     if let Some(answer) = tag.unchanged(&headers) {
         return Ok(answer);
     }
-    let answer = answer_detail(&app, commit, packs, Lines::Shown, |detail| detail).await?;
+    let fields = FileFields::of(&uri, &["report", "files"]);
+    let answer = answer_detail(&app, commit, packs, Lines::Shown, &fields, |detail| detail).await?;
     Ok(tag.on(answer))
 }
 
@@ -159,7 +179,7 @@ pub(super) async fn read_commit(
     commit: Commit,
 ) -> Result<(CommitBody, Option<Packs>)> {
     let packs = Packs::new(&list_packs(conn, commit.id).await?, None)?;
-    let authors = read_authors(conn, std::slice::from_ref(&commit)).await?;
+    let authors = read_owners(conn, commit.author_id.into_iter()).await?;
     Ok((CommitBody::new(commit, &authors)?, packs))
 }
 
@@ -182,9 +202,11 @@ pub(super) async fn answer_detail<T: Serialize>(
     commit: CommitBody,
     packs: Option<Packs>,
     lines: Lines,
+    fields: &FileFields,
     within: impl FnOnce(CommitDetail) -> T,
 ) -> Result<Response> {
-    let Some(packs) = packs else {
+    let report_depth = fields.depth() - 1;
+    let Some(packs) = packs.filter(|_| fields.want_up_to(report_depth)) else {
         return Ok(Json(within(CommitDetail {
             commit,
             report: None,
@@ -201,21 +223,100 @@ pub(super) async fn answer_detail<T: Serialize>(
             files: Vec::new(),
         }),
     };
-    report::answer(app, &within(detail), report, all, lines).await
+    report::answer(app, &within(detail), report, all, lines, fields).await
 }
 
-/// The authors of these commits. One look-up per author.
-pub(super) async fn read_authors(
-    conn: &mut Conn,
-    commits: &[Commit],
-) -> Result<HashMap<OwnerId, OwnerBody>> {
-    let mut authors = HashMap::new();
-    for id in commits.iter().filter_map(|commit| commit.author_id) {
-        if let Entry::Vacant(vacant) = authors.entry(id) {
-            vacant.insert(owners::get_owner(conn, id).await?.into());
+/// A commit's state, without its report.
+#[derive(Serialize, ToSchema)]
+pub struct CommitStatus {
+    /// Its hash in git.
+    pub commitid: String,
+    /// `complete`, `pending`, `error` or `skipped`; null before any upload.
+    #[schema(required)]
+    pub state: Option<String>,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    pub updatestamp: String,
+    /// Totals of its report; null until there is one.
+    #[schema(required)]
+    pub totals: Option<CommitTotals>,
+    /// Its coverage uploads by how far they are: `started` awaits its bytes, `uploaded` waits to be read, `merged` is
+    /// counted, `complete` is carried forward, `error` yields nothing.
+    pub uploads: UploadCounts,
+    /// Whether all that has arrived is counted.
+    pub settled: bool,
+}
+
+/// How many uploads are in each state.
+#[derive(Serialize, ToSchema)]
+#[expect(
+    missing_docs,
+    reason = "the names are the stored states, described where they are shown"
+)]
+pub struct UploadCounts {
+    pub started: i64,
+    pub uploaded: i64,
+    pub merged: i64,
+    pub complete: i64,
+    pub error: i64,
+}
+
+impl UploadCounts {
+    fn new(counts: &HashMap<UploadState, i64>) -> UploadCounts {
+        let count = |state| counts.get(&state).copied().unwrap_or(0);
+        UploadCounts {
+            started: count(UploadState::Started),
+            uploaded: count(UploadState::Uploaded),
+            merged: count(UploadState::Merged),
+            complete: count(UploadState::Complete),
+            error: count(UploadState::Error),
         }
     }
-    Ok(authors)
+}
+
+/// `GET …/commits/{sha}/status`: how far a commit's result is, cheap to ask again and again.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/status", tag = "commits",
+    params(CommitKey),
+    responses((status = 200, body = CommitStatus), (status = 404, body = Detail)))]
+pub async fn get_status(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<CommitKey>,
+) -> Result<Json<CommitStatus>> {
+    let (mut conn, _, commit) = readable_commit(&app, viewer, &key).await?;
+    let counts = uploads::count_by_state(&mut conn, commit.id).await?;
+    let uploads = UploadCounts::new(&counts);
+    Ok(Json(CommitStatus {
+        totals: parse_totals(commit.totals.as_deref())?,
+        commitid: commit.sha,
+        state: commit.state.map(|state| state.to_string()),
+        updatestamp: iso(commit.updated_us),
+        settled: uploads.uploaded == 0 && commit.state != Some(CommitState::Pending),
+        uploads,
+    }))
+}
+
+/// The owners of these ids, by one look-up.
+pub(super) async fn read_owners(
+    conn: &mut Conn,
+    ids: impl Iterator<Item = OwnerId>,
+) -> Result<HashMap<OwnerId, OwnerBody>> {
+    let ids: Vec<_> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let owners = owners::list_owners_by_id(conn, &ids).await?;
+    Ok(owners
+        .into_iter()
+        .map(|owner| (owner.id, owner.into()))
+        .collect())
+}
+
+/// The id of an author that is given by name or by id; nobody's if there is no such author.
+pub(super) async fn find_author(conn: &mut Conn, service: &str, name: &str) -> Result<OwnerId> {
+    let named = owners::find_owner(conn, service, name).await?;
+    let by_id = || name.parse().unwrap_or(OwnerId(0));
+    Ok(named.map_or_else(by_id, |owner| owner.id))
 }
 
 /// An upload.
@@ -325,8 +426,8 @@ pub async fn list_uploads(
     paging: Paging,
 ) -> Result<Json<PageOf<UploadBody>>> {
     let (mut conn, _, commit) = readable_commit(&app, viewer, &key).await?;
-    let page = list_page!(paging, |page| {
-        uploads::list_uploads(&mut conn, commit.id, None, page).await?
+    let page = list_page!(paging, |part| {
+        uploads::list_uploads(&mut conn, commit.id, None, part).await
     });
     Ok(Json(page.try_map(UploadBody::new)?))
 }

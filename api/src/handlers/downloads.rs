@@ -8,7 +8,9 @@ use axum::routing::get;
 use engine::blob::Blobs as _;
 use engine::db::uploads::find_upload_by_path;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::rest::{Detail, RepoKey};
 use crate::app::App;
 use crate::auth::viewer::Viewer;
 use crate::config::DOWNLOAD_URL_US;
@@ -20,14 +22,21 @@ pub fn routes() -> Router<App> {
     Router::new().route("/upload/{service}/{owner}/{repo}/download", get(download))
 }
 
-#[derive(Deserialize)]
-struct DownloadQuery {
+/// Which bytes.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DownloadQuery {
+    /// The upload's `storage_path`.
+    #[param(value_type = String)]
     path: Option<String>,
 }
 
 /// `GET …/download?path=`: 302 to a signed URL of an upload's bytes. 404 if the path is none of this repository's
 /// uploads, or its bytes are gone, or the caller may not see it.
-async fn download(
+#[utoipa::path(get, path = "/upload/{service}/{owner}/{repo}/download", tag = "uploads", params(RepoKey, DownloadQuery),
+    responses((status = 302, description = "a signed URL of the bytes, in `Location`"), (status = 401, body = Detail),
+        (status = 403, body = Detail), (status = 404, body = Detail)))]
+pub async fn download(
     State(app): State<App>,
     viewer: Viewer,
     base: BaseUrl,

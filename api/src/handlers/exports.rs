@@ -228,7 +228,9 @@ async fn list_details(
             limit: PAGE_UPLOADS,
             offset: details.len() as i64,
         };
-        let (part, _) = list_uploads(conn, commit, Some(UploadKind::Coverage), page).await?;
+        let part = list_uploads(conn, commit, Some(UploadKind::Coverage), page)
+            .await?
+            .rows;
         if part.is_empty() {
             return Ok(details);
         }

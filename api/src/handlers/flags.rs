@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use engine::db::Listed;
 use engine::db::commits::Commit;
 use engine::db::flags::{self, Flag, set_flag_deleted};
 use engine::db::measures::{MeasureKind, list_measures};
@@ -10,7 +11,7 @@ use engine::db::{Conn, repos::Repo};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::page::{PageOf, PageQuery, Paging, list_page};
+use super::page::{PageOf, PageQuery, Paging, list_page, unlisted};
 use super::rest::params::Params;
 use super::rest::totals::stored_percent;
 use super::rest::{Detail, RepoKey, find_meant_commit};
@@ -100,8 +101,11 @@ pub async fn list_flags(
         Some(commit) => Some(list_measures(&mut conn, commit.id, MeasureKind::Flag).await?),
         None => None,
     };
-    let page = list_page!(paging, |page| {
-        flags::page_flags(&mut conn, repo.id, page).await?
+    let page = list_page!(paging, |part| {
+        let page = part.numbered().map_err(unlisted)?;
+        flags::page_flags(&mut conn, repo.id, page)
+            .await
+            .map(Listed::from)
     });
     Ok(Json(page.try_map(|flag: Flag| {
         let coverage = measures.as_ref().map(|measures| {

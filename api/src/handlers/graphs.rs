@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::Response;
 use engine::db::Page;
-use engine::db::commits::list_commits;
+use engine::db::commits::{CommitFilter, list_commits};
 use engine::db::uploads::list_packs;
 use engine::model::Totals;
 use quick_cache::sync::Cache;
@@ -188,7 +188,11 @@ async fn draw_commits(app: &App, asked: &Asked, size: Size) -> Result<Option<Arc
         return Ok(None);
     };
     let page = Page::first(COMMITS_SHOWN);
-    let (commits, _) = list_commits(&mut conn, repo.id, Some(&branch), page).await?;
+    let filter = CommitFilter {
+        branch: Some(branch),
+        ..CommitFilter::default()
+    };
+    let commits = list_commits(&mut conn, repo.id, &filter, page).await?.rows;
     if commits.is_empty() {
         return Ok(None);
     }

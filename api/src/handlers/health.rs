@@ -14,9 +14,12 @@ use crate::error::Result;
 
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// `/livez`, `/readyz`, `/metrics`.
+/// `/`, `/health`, `/api_health`, `/livez`, `/readyz`, `/metrics`.
 pub fn routes(metrics: PrometheusHandle) -> Router<App> {
     Router::new()
+        .route("/", get(tell_version))
+        .route("/health", get(tell_version))
+        .route("/api_health", get(tell_version))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .route(
@@ -25,8 +28,26 @@ pub fn routes(metrics: PrometheusHandle) -> Router<App> {
         )
 }
 
+/// 200 with the program's version when the database answers, as the usual probes expect; else 500.
+#[utoipa::path(get, path = "/health", tag = "health", security(()),
+    responses((status = 200, content_type = "text/plain", body = String),
+        (status = 500, content_type = "text/plain", body = String)))]
+pub async fn tell_version(State(app): State<App>) -> Response {
+    match app.db.ping().await {
+        Ok(()) => concat!(env!("CARGO_PKG_VERSION"), " is live!").into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the database does not answer");
+            let body = "the database does not answer";
+            (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+        }
+    }
+}
+
 /// 200 when the database answers, else 503 with what does not.
-async fn readyz(State(app): State<App>) -> Response {
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, content_type = "text/plain", body = String),
+        (status = 503, content_type = "text/plain", body = String)))]
+pub async fn readyz(State(app): State<App>) -> Response {
     match app.db.ping().await {
         Ok(()) => "ok".into_response(),
         Err(error) => (

@@ -69,8 +69,8 @@ pub async fn list_steps(
     paging: Paging,
 ) -> Result<Json<PageOf<StepBody>>> {
     let (mut conn, repo, commit) = readable_commit(&app, viewer, &key).await?;
-    let page = list_page!(paging, |page| {
-        journal::list_steps(&mut conn, repo.id, &commit.sha, page).await?
+    let page = list_page!(paging, |part| {
+        journal::list_steps(&mut conn, repo.id, &commit.sha, part).await
     });
     let names = names_of(&mut conn, commit.id, &page.results).await?;
     let page = page.try_map(|step| {

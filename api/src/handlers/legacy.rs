@@ -11,12 +11,15 @@ use engine::db::commits::{Commit, CommitState};
 use engine::db::owners::get_owner;
 use engine::db::repos::{find_repo, get_repo, list_repos_named};
 use engine::db::uploads::{Envelope, UPLOAD_FLAGS, UploadKind};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::intake::{
     CommitFacts, Created, Existing, NewUploadFacts, commit_url, create_upload, receive,
     upsert_commit,
 };
+use super::rest::Detail;
 use crate::app::App;
 use crate::auth::upload::{SERVICES, Target, find_token, require_activated};
 use crate::error::{Error, Result};
@@ -42,7 +45,12 @@ pub fn routes() -> Router<App> {
 
 /// `POST /upload/v4`: announces an upload; the answer is two lines, the result's page and the URL for the bytes. One
 /// line feed between and none after, as clients split at it.
-async fn create_v4(
+#[utoipa::path(post, path = "/upload/v4", tag = "uploads", params(OldUploadQuery), security((), ("upload_token" = [])),
+    responses((status = 200, description = "two lines: the page of the result, and the URL that takes the bytes by PUT",
+        content_type = "text/plain", body = String),
+        (status = 400, content_type = "text/plain", body = String), (status = 404, content_type = "text/plain", body = String),
+        (status = 413, body = Detail)))]
+pub async fn create_v4(
     State(app): State<App>,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
@@ -57,7 +65,12 @@ async fn create_v4(
 
 /// `POST /upload/v2`: the same with the bytes in the body. The answer has a space after each colon, which the bash
 /// client searches for.
-async fn create_v2(
+#[utoipa::path(post, path = "/upload/v2", tag = "uploads", params(OldUploadQuery), security((), ("upload_token" = [])),
+    request_body(content = String, content_type = "text/plain", description = "the reports"),
+    responses((status = 200, body = OldUploadResult),
+        (status = 400, content_type = "text/plain", body = String), (status = 404, content_type = "text/plain", body = String),
+        (status = 413, body = Detail)))]
+pub async fn create_v2(
     State(app): State<App>,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
@@ -77,6 +90,53 @@ async fn create_v2(
         json!(announced.page),
     );
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// What older clients say of an upload.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OldUploadQuery {
+    /// The commit's hash: 40 characters, or those of Mercurial behind a number and a colon.
+    pub commit: String,
+    /// The repository's upload token; also in the header `X-Upload-Token`.
+    pub token: Option<String>,
+    /// `owner/repo`, where no token says it.
+    pub slug: Option<String>,
+    /// The CI's word.
+    pub service: Option<String>,
+    /// The commit's branch.
+    pub branch: Option<String>,
+    /// The number of its pull request.
+    pub pr: Option<String>,
+    /// Flags, joined by commas.
+    pub flags: Option<String>,
+    /// The CI's name of the build.
+    pub build: Option<String>,
+    /// The CI's page of the build.
+    pub build_url: Option<String>,
+    /// The CI's name of the job.
+    pub job: Option<String>,
+    /// What to call it.
+    pub name: Option<String>,
+    /// The hash of the commit's first parent.
+    pub parent: Option<String>,
+    /// The uploading program.
+    pub package: Option<String>,
+}
+
+/// An upload whose bytes are durable.
+#[derive(Serialize, ToSchema)]
+pub struct OldUploadResult {
+    /// In words for people.
+    pub message: String,
+    /// Always true.
+    pub uploaded: bool,
+    /// Always true.
+    pub queued: bool,
+    /// The id by which to ask for it.
+    pub id: String,
+    /// The page that shows its commit.
+    pub url: String,
 }
 
 /// An upload that is now known.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use engine::db::Page;
-use engine::db::commits::{Commit, find_commit, list_commits};
+use engine::db::commits::{Commit, CommitFilter, find_commit, list_commits};
 use engine::db::repos::Repo;
 use engine::db::uploads::{UploadPack, list_external_ids, list_packs};
+use engine::db::{Key, Part, Place, Side};
 use engine::flag_expr::FlagExpr;
 use engine::fold::PackSet;
 use engine::id::UploadId;
@@ -334,34 +334,28 @@ async fn commits_from(
             "The commit {sha} is not in our records. Please specify valid commit."
         ))
     };
-    let mut offset = 0;
+    let filter = CommitFilter {
+        branch: Some(branch.to_owned()),
+        ..CommitFilter::default()
+    };
+    let mut commits = Vec::new();
+    let mut place = None;
     if let Some(sha) = from {
-        find_commit(&mut conn, repo.id, sha)
-            .await?
-            .ok_or_else(|| unknown(sha))?;
-        loop {
-            let page = Page {
-                limit: COMMITS_MAX,
-                offset,
-            };
-            let (commits, _) = list_commits(&mut conn, repo.id, Some(branch), page).await?;
-            match commits.iter().position(|commit| commit.sha == sha) {
-                Some(place) => {
-                    offset += place as i64;
-                    break;
-                }
-                None if commits.is_empty() || offset >= FROM_MAX => return Err(unknown(sha)),
-                None => offset += COMMITS_MAX,
-            }
-        }
+        let first = find_commit(&mut conn, repo.id, sha).await?;
+        let first = first.filter(|commit| commit.branch.as_deref() == Some(branch));
+        let first = first.ok_or_else(|| unknown(sha))?;
+        place = Some(Place {
+            side: Side::After,
+            key: vec![Key::Int(first.timestamp_us), Key::Int(first.id.0)],
+        });
+        commits.push(first);
     }
-    let (commits, _) =
-        list_commits(&mut conn, repo.id, Some(branch), Page { limit, offset }).await?;
+    let limit = limit - commits.len() as i64;
+    let part = Part::Beside { limit, from: place };
+    let listed = list_commits(&mut conn, repo.id, &filter, part).await?;
+    commits.extend(listed.rows);
     Ok(commits)
 }
-
-/// Commits among which the one to go on with is looked for.
-const FROM_MAX: i64 = 20_000;
 
 /// A walk from newer commits to older ones.
 #[derive(Default)]

@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::intake::commit_url;
 use super::rest::etag::Tag;
+use super::rest::fields::FileFields;
 use super::rest::params::Params;
 use super::rest::report::{self, FileBody, LineCoverage, Lines, Packs, Report};
 use super::rest::totals::ReportTotals;
@@ -159,7 +160,9 @@ async fn answer_report(app: &App, asked: Asked, lines: Lines) -> Result<Response
         files: Vec::new(),
         commit_file_url: format!("{}/{kind}/{path}", asked.commit_url),
     };
-    Ok(tag.on(report::answer(app, &body, report, range, lines).await?))
+    let fields = FileFields::of(&asked.uri, &["files"]);
+    let answer = report::answer(app, &body, report, range, lines, &fields);
+    Ok(tag.on(answer.await?))
 }
 
 /// `GET …/report/tree`: the directories and files of a report.

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use engine::db::Conn;
 use engine::db::commits::list_default_totals;
 use engine::db::owners::{self, Owner, find_owner};
 use engine::db::repos::{self, Repo, RepoFilter};
 use engine::id::RepoId;
+use engine::secret::graph_token;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,7 +19,9 @@ use super::rest::params::Params;
 use super::rest::totals::{CommitTotals, parse_totals};
 use super::rest::{Detail, OwnerKey, RepoKey};
 use crate::app::App;
-use crate::auth::viewer::{Viewer, service_name};
+use crate::auth::scope::Scope;
+use crate::auth::tokens::show_upload_token;
+use crate::auth::viewer::{Viewer, Who, service_name};
 use crate::error::{Error, Result};
 use crate::times::iso;
 
@@ -111,7 +115,7 @@ impl RepoQuery {
     }
 }
 
-/// `GET /{service}/`: the owners whose private repositories the caller may read.
+/// `GET /{service}/`: the caller's own owner and those that it is a member of.
 #[utoipa::path(get, path = "/{service}/", tag = "owners",
     params(("service" = String, Path, description = "the provider, by its long or short name"), PageQuery),
     responses((status = 200, body = PageOf<OwnerBody>), (status = 401, body = Detail), (status = 404, body = Detail)))]
@@ -121,20 +125,16 @@ pub async fn list_owners(
     Path(service): Path<String>,
     paging: Paging,
 ) -> Result<Json<PageOf<OwnerBody>>> {
-    if viewer == Viewer::Anonymous {
-        let detail = "Authentication credentials were not provided.";
-        return Err(Error::Unauthorized("Bearer", detail.into()));
-    }
+    let member = match viewer.known()? {
+        Who::Owner(own) => Some(own),
+        Who::Anonymous | Who::Instance => None,
+    };
     let service = known_service(&service)?;
-    let mut owners = owners::list_owners(&mut app.db.read().await?, service).await?;
-    owners.retain(|owner| viewer.sees_private_of(owner.id));
-    let count = i64::try_from(owners.len()).unwrap_or(i64::MAX);
-    let page = list_page!(paging, |page| {
-        let start = usize::try_from(page.offset).unwrap_or(usize::MAX);
-        let rows = owners.iter().skip(start).take(page.limit as usize);
-        (rows.cloned().map(OwnerBody::from).collect(), count)
+    let mut conn = app.db.read().await?;
+    let page = list_page!(paging, |part| {
+        owners::list_owners(&mut conn, service, member, part).await
     });
-    Ok(Json(page))
+    Ok(Json(page.try_map(|owner| Ok(owner.into()))?))
 }
 
 /// `GET /{service}/{owner}/`: one owner.
@@ -171,10 +171,10 @@ pub async fn list_repos(
         active: query.active,
         names: query.names,
         search: query.search,
-        visible_private: viewer.sees_private_of(owner.id),
+        private: viewer.private_repos(owner.id),
     };
-    let page = list_page!(paging, |page| {
-        repos::list_repos(&mut conn, owner.id, &filter, page).await?
+    let page = list_page!(paging, |part| {
+        repos::list_repos(&mut conn, owner.id, &filter, part).await
     });
     let ids: Vec<RepoId> = page.results.iter().map(|repo| repo.id).collect();
     let totals = list_default_totals(&mut conn, &ids, until_us).await?;
@@ -186,20 +186,62 @@ pub async fn list_repos(
 /// `GET /{service}/{owner}/repos/{repo}/`: one repository.
 #[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/", tag = "repositories",
     params(RepoKey, ("fresh" = Option<bool>, Query, description = "totals of the newest complete commit, however young")),
-    responses((status = 200, body = RepoBody), (status = 401, body = Detail), (status = 404, body = Detail)))]
+    responses((status = 200, body = RepoBody), (status = 401, body = Detail), (status = 403, body = Detail),
+        (status = 404, body = Detail)))]
 pub async fn get_repo(
     State(app): State<App>,
     viewer: Viewer,
     Path(key): Path<RepoKey>,
     params: Params,
 ) -> Result<Json<RepoBody>> {
+    let refused = Error::Detail(StatusCode::FORBIDDEN, "User not activated".into());
     let (owner, repo) = viewer
-        .readable_repo(&app, &key.service, &key.owner, &key.repo)
+        .readable_repo_or(&app, &key.service, &key.owner, &key.repo, refused)
         .await?;
     let until_us = totals_until_us(&app, &RepoQuery::new(&params));
     let mut conn = app.db.read().await?;
     let totals = list_default_totals(&mut conn, &[repo.id], until_us).await?;
     Ok(Json(RepoBody::new(&owner, repo, &totals)?))
+}
+
+/// The repository's tokens.
+#[derive(Serialize, ToSchema)]
+pub struct ConfigBody {
+    /// Uploads to this repository.
+    pub upload_token: String,
+    /// Shows its badge and its graphs.
+    #[schema(required)]
+    pub graph_token: Option<String>,
+}
+
+/// `GET /{service}/{owner}/repos/{repo}/config/`: the repository's tokens, for members of its owner whose API token may
+/// also write or upload.
+#[utoipa::path(get, path = "/{service}/{owner}/repos/{repo}/config/", tag = "repositories", params(RepoKey),
+    responses((status = 200, body = ConfigBody), (status = 401, body = Detail), (status = 403, body = Detail),
+        (status = 404, body = Detail)))]
+pub async fn get_config(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(key): Path<RepoKey>,
+) -> Result<Json<ConfigBody>> {
+    let (owner, repo) = viewer
+        .readable_repo(&app, &key.service, &key.owner, &key.repo)
+        .await?;
+    viewer.known()?;
+    if !viewer
+        .is_member_of(&mut app.db.read().await?, owner.id)
+        .await?
+    {
+        return Err(Error::forbidden());
+    }
+    if !viewer.allows(Scope::Upload) {
+        viewer.require(Scope::Write)?;
+    }
+    let token = show_upload_token(&app.db, &app.key, repo.id).await?;
+    Ok(Json(ConfigBody {
+        upload_token: token.expose().to_owned(),
+        graph_token: Some(graph_token(&app.key, repo.id).expose().to_owned()),
+    }))
 }
 
 fn totals_until_us(app: &App, query: &RepoQuery) -> i64 {
@@ -210,11 +252,11 @@ fn totals_until_us(app: &App, query: &RepoQuery) -> i64 {
     }
 }
 
-fn known_service(word: &str) -> Result<&'static str> {
+pub(super) fn known_service(word: &str) -> Result<&'static str> {
     service_name(word).ok_or_else(|| Error::not_found(format!("Service not found: {word}")))
 }
 
-async fn get_known_owner(conn: &mut Conn, service: &str, name: &str) -> Result<Owner> {
+pub(super) async fn get_known_owner(conn: &mut Conn, service: &str, name: &str) -> Result<Owner> {
     let owner = find_owner(conn, service, name).await?;
     owner.ok_or_else(|| Error::not_found("No Owner matches the given query."))
 }

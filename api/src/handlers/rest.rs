@@ -1,12 +1,15 @@
 //! The table of contents of `/api/v2`, and what its resources share.
 
 pub mod etag;
+pub mod fields;
 pub mod params;
 pub mod report;
 pub mod totals;
 
+use std::collections::HashMap;
+
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Json, Router};
 use engine::db::Conn;
 use engine::db::branches::find_branch;
@@ -16,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    branches, commits, compare, components, events, exports, flags, journal, lines, paths, reports,
-    repos, trend, verdicts, what_if, yamls,
+    branches, commits, compare, components, docs, events, exports, flags, journal, lines, paths,
+    pulls, reports, repos, test_analytics, tokens, trend, users, verdicts, what_if, yamls,
 };
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -28,14 +31,41 @@ pub fn routes() -> Router<App> {
     Router::new()
         .merge(compare_routes())
         .route("/api/v2/schema", get(get_schema))
+        .route("/api/v2/docs", get(docs::get_docs))
+        .route(
+            "/api/v2/tokens",
+            get(tokens::list_tokens).post(tokens::create_token),
+        )
+        .route("/api/v2/tokens/{id}", delete(tokens::revoke_token))
         .route("/api/v2/{service}", get(repos::list_owners))
         .route("/api/v2/{service}/{owner}", get(repos::get_owner))
+        .route("/api/v2/{service}/{owner}/users", get(users::list_users))
+        .route(
+            "/api/v2/{service}/{owner}/users/{user}",
+            get(users::get_user).patch(users::set_user),
+        )
+        .route(
+            "/api/v2/{service}/{owner}/user-sessions",
+            get(users::list_sessions),
+        )
         .route("/api/v2/{service}/{owner}/repos", get(repos::list_repos))
         .route(&in_repo(""), get(repos::get_repo))
+        .route(&in_repo("/config"), get(repos::get_config))
+        .route(&in_repo("/pulls"), get(pulls::list_pulls))
+        .route(&in_repo("/pulls/{number}"), get(pulls::get_pull))
+        .route(&in_repo("/test-results"), any(test_analytics::moved))
+        .route(
+            &in_repo("/test-results/{*rest}"),
+            any(test_analytics::moved),
+        )
+        .route(&in_repo("/test-analytics"), get(test_analytics::list_runs))
+        .route(&in_repo("/evals/summary"), get(test_analytics::summarise))
+        .route(&in_repo("/evals/compare"), get(test_analytics::compare))
         .route(&in_repo("/branches"), get(branches::list_branches))
         .route(&in_repo("/branches/{*name}"), get(branches::get_branch))
         .route(&in_repo("/commits"), get(commits::list_commits))
         .route(&in_repo("/commits/{sha}"), get(commits::get_commit))
+        .route(&in_repo("/commits/{sha}/status"), get(commits::get_status))
         .route(
             &in_repo("/commits/{sha}/uploads"),
             get(commits::list_uploads),
@@ -163,6 +193,23 @@ pub struct CommitKey {
 pub struct Detail {
     /// In words for people.
     pub detail: String,
+}
+
+/// What is wrong with single fields of a body or a query, by their names.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"state": ["Select a valid choice. x is not one of the available choices."]}))]
+pub struct FieldErrors(pub HashMap<String, Vec<String>>);
+
+/// What is wrong with an upload call: as a whole, or by the names of its fields.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BadUpload {
+    /// As a whole.
+    List(Vec<String>),
+    /// By fields.
+    Fields(HashMap<String, Vec<String>>),
+    /// It cannot be read.
+    Detail(Detail),
 }
 
 /// The commit that a query means: of this hash, else the head of this branch, else of the default

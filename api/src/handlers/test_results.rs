@@ -9,11 +9,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 use engine::db::commits::CommitState;
 use engine::db::uploads::{Envelope, UploadKind};
-use serde_json::json;
 
 use super::intake::{Existing, NewUploadFacts, create_upload, upsert_commit};
+use super::rest::{BadUpload, Detail};
 use super::side::{authorise_body, commit_facts};
-use super::uploads::Fields;
+use super::uploads::{AnnouncedResults, Fields, TestResultsRequest};
 use crate::app::App;
 use crate::error::Result;
 use crate::middleware::base::BaseUrl;
@@ -25,7 +25,12 @@ pub fn routes() -> Router<App> {
 
 /// `POST /upload/test_results/v1`: 201 with the URL that takes the results; nothing at all when the client has found
 /// none. Clients name build, page and job in two ways.
-async fn create(
+#[utoipa::path(post, path = "/upload/test_results/v1", tag = "uploads", security((), ("upload_token" = [])),
+    request_body(content((TestResultsRequest = "application/json"), (TestResultsRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 201, description = "where the results go; nothing if none were found", body = AnnouncedResults), (status = 400, body = BadUpload),
+        (status = 404, body = Detail), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn create(
     State(app): State<App>,
     headers: HeaderMap,
     base: BaseUrl,
@@ -48,7 +53,9 @@ async fn create(
         return Ok(StatusCode::CREATED.into_response());
     }
     let created = create_upload(&app, &base, &target.repo, &commit, facts).await?;
-    let body = json!({ "raw_upload_location": created.put_url });
+    let body = AnnouncedResults {
+        raw_upload_location: created.put_url,
+    };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 

@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use engine::db::Listed;
 use engine::db::Page;
 use engine::db::measures::{Bin, MeasureKind, Series, find_bin_before, list_bins};
 use engine::id::RepoId;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::page::{PageOf, PageQuery, Paging, list_page};
+use super::page::{PageOf, PageQuery, Paging, list_page, unlisted};
 use super::rest::params::Params;
 use super::rest::totals::five_decimals;
 use super::rest::{Detail, RepoKey};
@@ -159,7 +160,10 @@ impl TrendQuery {
                 series.first_bin = before;
             }
         }
-        let page = list_page!(paging, |page| list_bins(&mut conn, &series, page).await?);
+        let page = list_page!(paging, |part| {
+            let page = part.numbered().map_err(unlisted)?;
+            list_bins(&mut conn, &series, page).await.map(Listed::from)
+        });
         Ok(Json(page.try_map(|bin| {
             Ok(TrendPoint {
                 timestamp: iso(start_us(&series, bin.bin)),

@@ -1,5 +1,7 @@
 //! The upload endpoints that current clients use: commit, report, upload, and all three in one.
 
+mod bodies;
+
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -9,22 +11,25 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use engine::db::commits::{self, Commit};
+use engine::db::commits::{self, Commit, CommitFilter};
 use engine::db::uploads::{Envelope, UploadKind, UploadState, count_by_state};
 use ingest::job::enqueue_refresh;
 use ingest::yamls::{Scope, store_yaml};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::intake::{
     CommitFacts, Created, Existing, NAME_CHARS, NewUploadFacts, commit_url, create_upload,
     upsert_commit,
 };
-use super::page::{Paging, list_page};
+use super::page::{PageOf, PageQuery, Paging, list_page};
+use super::rest::{BadUpload, Detail};
 use crate::app::App;
 use crate::auth::upload::{Target, Tokenless, authorise, find_target};
 use crate::error::{Error, Result};
 use crate::middleware::base::BaseUrl;
 use crate::times;
+
+pub use bodies::*;
 
 /// Tells our own uploader that the storage takes zstd.
 const ACCEPTS: (HeaderName, &str) = (HeaderName::from_static("hitline-accept-encoding"), "zstd");
@@ -182,6 +187,18 @@ impl Fields {
                 field.into(),
                 "Must be a valid boolean.".into(),
             )),
+        }
+    }
+
+    /// A truth value that must be there.
+    pub fn required_truth(&self, field: &str) -> Result<bool> {
+        match self.0.get(field) {
+            None => Err(Error::Field(field.into(), "This field is required.".into())),
+            Some(Value::Null) => Err(Error::Field(
+                field.into(),
+                "This field may not be null.".into(),
+            )),
+            Some(_) => self.truth(field),
         }
     }
 
@@ -390,29 +407,13 @@ fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> 
     })
 }
 
-fn commit_body(target: &Target, commit: &Commit) -> Value {
-    json!({
-        "message": commit.message,
-        "timestamp": times::iso(commit.timestamp_us),
-        "ci_passed": commit.ci_passed,
-        "state": commit.state,
-        "repository": {
-            "name": target.repo.name,
-            "is_private": target.repo.private,
-            "active": target.repo.active,
-            "language": target.repo.language,
-            "yaml": null,
-        },
-        "author": null,
-        "commitid": commit.sha,
-        "parent_commit_id": commit.parent_sha,
-        "pullid": commit.pull_id,
-        "branch": commit.branch,
-    })
-}
-
 /// `POST …/commits`: makes a commit known. 201, again and again.
-async fn create_commit(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/commits", tag = "uploads",
+    params(SlugKey), security(("upload_token" = [])),
+    request_body(content((CommitRequest = "application/json"), (CommitRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 201, body = KnownCommit), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn create_commit(
     State(app): State<App>,
     Path((service, slug)): Path<(String, String)>,
     headers: HeaderMap,
@@ -422,11 +423,19 @@ async fn create_commit(
     let (target, fields) = authorise_by_body(&app, &headers, &service, &slug, fields).await?;
     let commit = know_commit(&app, &target, &fields).await?;
     tracing::info!(commit_sha = commit.sha, repo = %commit.repo_id, "commit known");
-    Ok((StatusCode::CREATED, Json(commit_body(&target, &commit))).into_response())
+    Ok((
+        StatusCode::CREATED,
+        Json(KnownCommit::new(&target, &commit)),
+    )
+        .into_response())
 }
 
 /// `GET …/commits`: the commits of the repository, a page at a time.
-async fn list_commits(
+#[utoipa::path(get, path = "/upload/{service}/{slug}/commits", tag = "uploads",
+    params(SlugKey, PageQuery), security(("upload_token" = [])),
+    responses((status = 200, body = PageOf<KnownCommit>), (status = 404, body = Detail), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn list_commits(
     State(app): State<App>,
     Path((service, slug)): Path<(String, String)>,
     headers: HeaderMap,
@@ -442,14 +451,20 @@ async fn list_commits(
     )
     .await?;
     let mut conn = app.db.read().await?;
-    let page = list_page!(paging, |page| {
-        commits::list_commits(&mut conn, target.repo.id, None, page).await?
+    let all = CommitFilter::default();
+    let page = list_page!(paging, |part| {
+        commits::list_commits(&mut conn, target.repo.id, &all, part).await
     });
-    Ok(Json(page.try_map(|commit| Ok(commit_body(&target, &commit)))?).into_response())
+    Ok(Json(page.try_map(|commit| Ok(KnownCommit::new(&target, &commit)))?).into_response())
 }
 
 /// `POST …/reports`: makes the commit's report known. 201, again and again.
-async fn create_report(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/commits/{sha}/reports", tag = "uploads",
+    params(SlugCommitKey), security(("upload_token" = [])),
+    request_body(content((ReportRequest = "application/json"), (ReportRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 201, body = KnownReport), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn create_report(
     State(app): State<App>,
     Path((service, slug, sha)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -460,12 +475,12 @@ async fn create_report(
     let commit = find_commit(&app, &target, &sha).await?;
     check_field_code(&fields)?;
     mark_report_created(&app, &commit).await?;
-    let body = json!({
-        "external_id": commit.id,
-        "created_at": times::iso_micros(app.clock.now_us()),
-        "commit_sha": commit.sha,
-        "code": null,
-    });
+    let body = KnownReport {
+        external_id: commit.id,
+        created_at: times::iso_micros(app.clock.now_us()),
+        commit_sha: commit.sha,
+        code: None,
+    };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
@@ -490,7 +505,12 @@ async fn mark_report_created(app: &App, commit: &Commit) -> Result<()> {
 }
 
 /// `POST …/uploads`: announces one upload; the answer says where its bytes go.
-async fn create(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/commits/{sha}/reports/{code}/uploads", tag = "uploads",
+    params(SlugReportKey), security(("upload_token" = [])),
+    request_body(content((UploadRequest = "application/json"), (UploadRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 201, body = AnnouncedUpload), (status = 429, body = Detail), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn create(
     State(app): State<App>,
     Path((service, slug, sha, code)): Path<(String, String, String, String)>,
     headers: HeaderMap,
@@ -506,25 +526,30 @@ async fn create(
     }
     let facts = upload_facts(&headers, &fields)?;
     let created = create_upload(&app, &base, &target.repo, &commit, facts.clone()).await?;
-    let body = json!({
-        "external_id": created.external_id,
-        "created_at": times::iso_micros(created.created_us),
-        "raw_upload_location": created.put_url,
-        "state": UploadState::Started,
-        "provider": facts.provider,
-        "upload_type": "uploaded",
-        "url": commit_url(&base, &target.owner, &target.repo, &commit.sha),
-        "ci_url": facts.build_url,
-        "flags": facts.flags,
-        "env": facts.env,
-        "name": facts.name,
-        "job_code": facts.job_code,
-    });
+    let body = AnnouncedUpload {
+        external_id: created.external_id,
+        created_at: times::iso_micros(created.created_us),
+        raw_upload_location: created.put_url,
+        state: UploadState::Started,
+        provider: facts.provider,
+        upload_type: "uploaded",
+        url: commit_url(&base, &target.owner, &target.repo, &commit.sha),
+        ci_url: facts.build_url,
+        flags: facts.flags,
+        env: facts.env,
+        name: facts.name,
+        job_code: facts.job_code,
+    };
     Ok((StatusCode::CREATED, [ACCEPTS], Json(body)).into_response())
 }
 
 /// `POST …/upload-coverage`: commit, report and upload in one call.
-async fn upload_coverage(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/upload-coverage", tag = "uploads",
+    params(SlugKey), security(("upload_token" = [])),
+    request_body(content((CommitUploadRequest = "application/json"), (CommitUploadRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 201, body = AnnouncedCoverage), (status = 429, body = Detail), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn upload_coverage(
     State(app): State<App>,
     Path((service, slug)): Path<(String, String)>,
     headers: HeaderMap,
@@ -543,18 +568,23 @@ async fn upload_coverage(
         put_url,
         ..
     } = create_upload(&app, &base, &target.repo, &commit, facts).await?;
-    let body = json!({
-        "external_id": external_id,
-        "created_at": times::iso_micros(created_us),
-        "raw_upload_location": put_url,
-        "url": commit_url(&base, &target.owner, &target.repo, &commit.sha),
-    });
+    let body = AnnouncedCoverage {
+        external_id,
+        created_at: times::iso_micros(created_us),
+        raw_upload_location: put_url,
+        url: commit_url(&base, &target.owner, &target.repo, &commit.sha),
+    };
     Ok((StatusCode::CREATED, [ACCEPTS], Json(body)).into_response())
 }
 
 /// `POST …/empty-upload`: a commit that needs no coverage. Which files it changed is the provider's
 /// to say; without a provider only `should_force` can pass it.
-async fn empty_upload(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/commits/{sha}/empty-upload", tag = "uploads",
+    params(SlugCommitKey), security(("upload_token" = [])),
+    request_body(content((EmptyRequest = "application/json"), (EmptyRequest = "application/x-www-form-urlencoded"))),
+    responses((status = 200, body = EmptyResult), (status = 404, body = Detail), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn empty_upload(
     State(app): State<App>,
     Path((service, slug, sha)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -569,12 +599,19 @@ async fn empty_upload(
             commit.sha
         )));
     }
-    let result = "Force option was enabled. Triggering passing notifications.";
-    Ok(Json(json!({ "result": result, "non_ignored_files": [] })).into_response())
+    let body = EmptyResult {
+        result: "Force option was enabled. Triggering passing notifications.",
+        non_ignored_files: Vec::new(),
+    };
+    Ok(Json(body).into_response())
 }
 
 /// `POST …/upload-complete`: how the commit's uploads stand. 404 with the same counts when there are none.
-async fn upload_complete(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/commits/{sha}/upload-complete", tag = "uploads",
+    params(SlugCommitKey), security(("upload_token" = [])),
+    responses((status = 200, body = UploadsStanding), (status = 404, description = "no such commit, or one without uploads", body = UploadsStanding), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn upload_complete(
     State(app): State<App>,
     Path((service, slug, sha)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -591,12 +628,12 @@ async fn upload_complete(
     let processing = count(&[UploadState::Started, UploadState::Uploaded]);
     let failed = count(&[UploadState::Error]);
     let total: i64 = counts.values().sum();
-    let body = json!({
-        "uploads_total": total,
-        "uploads_success": total - processing - failed,
-        "uploads_processing": processing,
-        "uploads_error": failed,
-    });
+    let body = UploadsStanding {
+        uploads_total: total,
+        uploads_success: total - processing - failed,
+        uploads_processing: processing,
+        uploads_error: failed,
+    };
     let status = if total == 0 {
         StatusCode::NOT_FOUND
     } else {
@@ -605,24 +642,38 @@ async fn upload_complete(
     Ok((status, Json(body)).into_response())
 }
 
-fn deprecated_results() -> Json<Value> {
-    let message = "The \"local upload\" functionality has been deprecated.";
-    Json(json!({ "state": "completed", "result": { "state": "deprecated", "message": message } }))
+fn deprecated_results() -> Json<OldResults> {
+    let result = OldResult {
+        state: "deprecated",
+        message: "The \"local upload\" functionality has been deprecated.",
+    };
+    Json(OldResults {
+        state: "completed",
+        result,
+    })
 }
 
 /// `GET …/results`: answers what old clients wait for.
-async fn get_results(
+#[utoipa::path(get, path = "/upload/{service}/{slug}/commits/{sha}/reports/{code}/results", tag = "uploads",
+    params(SlugReportKey), security(("upload_token" = [])),
+    responses((status = 200, body = OldResults), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn get_results(
     State(app): State<App>,
     Path((service, slug, sha, code)): Path<(String, String, String, String)>,
     headers: HeaderMap,
-) -> Result<Json<Value>> {
+) -> Result<Json<OldResults>> {
     authorise_on_commit(&app, &headers, &service, &slug, &sha).await?;
     check_path_code(&code)?;
     Ok(deprecated_results())
 }
 
 /// `POST …/results`: the same, 201.
-async fn create_results(
+#[utoipa::path(post, path = "/upload/{service}/{slug}/commits/{sha}/reports/{code}/results", tag = "uploads",
+    params(SlugReportKey), security(("upload_token" = [])),
+    responses((status = 201, body = OldResults), (status = 400, body = BadUpload), (status = 401, body = Detail), (status = 403, body = Detail), (status = 413, body = Detail),
+        (status = 415, body = Detail)))]
+pub async fn create_results(
     state: State<App>,
     path: Path<(String, String, String, String)>,
     headers: HeaderMap,

@@ -112,8 +112,8 @@ pub async fn ask(
     let own = asked.settings(&now)?;
     let trial = app.yamls.of_trial(&mut conn, commit.id, &own).await?;
     let page = Page::first(UPLOADS_MAX + 1);
-    let (uploads, count) =
-        list_uploads(&mut conn, commit.id, Some(UploadKind::Coverage), page).await?;
+    let listed = list_uploads(&mut conn, commit.id, Some(UploadKind::Coverage), page).await?;
+    let (uploads, count) = (listed.rows, listed.count.unwrap_or(0));
     let packs = list_packs(&mut conn, commit.id).await?;
     drop(conn);
     let bytes: i64 = uploads

@@ -25,7 +25,8 @@ impl RateLimit {
         RateLimit(DefaultKeyedRateLimiter::keyed(Quota::per_second(calls)))
     }
 
-    fn allows(&self, peer: IpAddr) -> bool {
+    /// Whether this peer may call once more.
+    pub fn allows(&self, peer: IpAddr) -> bool {
         if self.0.len() > PEERS_MAX {
             self.0.retain_recent();
         }

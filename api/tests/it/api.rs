@@ -12,11 +12,11 @@ use crate::app::TestApp;
 
 /// The commit whose report has two uploads.
 pub(crate) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const PARENT: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-const EMPTY: &str = "cccccccccccccccccccccccccccccccccccccccc";
-const WIDGETS: &str = "github/acme/repos/widgets";
+pub(crate) const PARENT: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+pub(crate) const EMPTY: &str = "cccccccccccccccccccccccccccccccccccccccc";
+pub(crate) const WIDGETS: &str = "github/acme/repos/widgets";
 
-const UNIT: &str = "TN:
+pub(crate) const UNIT: &str = "TN:
 SF:src/app/main.py
 DA:1,3
 DA:2,0
@@ -50,17 +50,21 @@ pub(crate) struct Api {
 }
 
 /// What the server said.
-struct Answer {
-    status: StatusCode,
-    body: Value,
-    tag: Option<String>,
-    scheme: Option<String>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+    pub(crate) tag: Option<String>,
+    pub(crate) scheme: Option<String>,
 }
 
 impl Api {
     /// Starts it; all uploads are counted.
     pub(crate) async fn start() -> Api {
-        let app = TestApp::start().await;
+        Api::start_on(TestApp::start().await).await
+    }
+
+    /// The same on a server of the caller's.
+    pub(crate) async fn start_on(app: TestApp) -> Api {
         let upload_token = app.upload_token("github/acme/widgets").await;
         let token = app.api_token("acme").await;
         let api = Api { app, token };
@@ -123,12 +127,12 @@ impl Api {
     }
 
     /// `GET /api/v2/{path}` by the owner's token.
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let bearer = format!("Bearer {}", self.token);
         self.ask(path, &[(AUTHORIZATION.as_str(), &bearer)]).await
     }
 
-    async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut asked = Client::new().get(format!("{}/api/v2/{path}", self.app.url));
         for (name, value) in headers {
             asked = asked.header(*name, *value);
@@ -154,7 +158,7 @@ impl Api {
     }
 
     /// A body that must be there, with what differs from run to run left out.
-    async fn shown(&self, path: &str) -> Value {
+    pub(crate) async fn shown(&self, path: &str) -> Value {
         let answer = self.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         let mut body = answer.body;
@@ -163,7 +167,7 @@ impl Api {
     }
 
     /// Status and body of each path.
-    async fn refusals(&self, paths: &[&str]) -> Value {
+    pub(crate) async fn refusals(&self, paths: &[&str]) -> Value {
         let mut answers = Vec::new();
         for path in paths {
             let answer = self.get(path).await;

@@ -1,18 +1,16 @@
 //! A whole appliance inside the test: real HTTP on a free port, real worker, a folder of its own.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use api::app::App;
+use api::auth::tokens::{self, OtherTokens, RepoPlace, TokenWish};
 use api::auth::upload::SERVICES;
 use api::config::Config;
 use api::server;
 use engine::clock::Clock;
-use engine::db::owners::upsert_owner;
-use engine::db::repos::{NewRepo, upsert_repo};
-use engine::db::tokens::{NewApiToken, UploadToken, insert_api_token, insert_upload_token};
-use engine::id::{OwnerId, RepoId, TokenId};
+use engine::db::Db;
 use engine::queue;
-use engine::secret::{hash_token, new_api_token, new_upload_token};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,7 +26,7 @@ pub(crate) struct TestApp {
     pub(crate) url: String,
     /// Its parts.
     pub(crate) app: App,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     _stop: DropGuard,
     _server: JoinHandle<()>,
 }
@@ -60,7 +58,7 @@ impl TestApp {
         TestApp {
             url,
             app,
-            _folder: folder,
+            folder,
             _stop: stop.drop_guard(),
             _server: server,
         }
@@ -80,68 +78,54 @@ impl TestApp {
         let (service, rest) = repo.split_once('/').unwrap();
         assert!(SERVICES.contains(&service));
         let (owner, name) = rest.rsplit_once('/').unwrap();
-        let (service, owner, name) = (service.to_owned(), owner.replace('/', ":"), name.to_owned());
-        let token = new_upload_token();
-        let (hash, now_us) = (hash_token(token.expose()), self.app.clock.now_us());
-        let added = self.app.db.write(move |conn| {
-            Box::pin(async move {
-                let owner =
-                    upsert_owner(conn, OwnerId::generate(now_us), &service, &owner, now_us).await?;
-                let new = NewRepo {
-                    id: RepoId::generate(now_us),
-                    owner_id: owner.id,
-                    name,
-                    private,
-                };
-                let repo = upsert_repo(conn, &new, now_us).await?;
-                let row = UploadToken {
-                    id: TokenId::generate(now_us),
-                    repo_id: Some(repo.id),
-                    owner_id: None,
-                };
-                insert_upload_token(conn, &row, &hash, now_us).await
-            })
-        });
-        added.await.unwrap();
-        token.expose().to_owned()
+        let place = RepoPlace {
+            service: service.to_owned(),
+            owner: owner.replace('/', ":"),
+            name: name.to_owned(),
+            private,
+        };
+        let token = tokens::add_repo(&self.app.db, place, OtherTokens::Keep).await;
+        token.unwrap().expose().to_owned()
     }
 
-    /// A new API token of an owner on GitHub.
+    /// A new API token of an owner on GitHub that may read and write.
     pub(crate) async fn api_token(&self, owner: &str) -> String {
-        self.token_of_scope(owner, "read").await
+        self.scoped_token(Some(owner), "read,write").await
+    }
+
+    /// A new API token of an owner on GitHub, or of the instance.
+    pub(crate) async fn scoped_token(&self, owner: Option<&str>, scopes: &str) -> String {
+        let owner_id = match owner {
+            Some(owner) => Some(
+                tokens::known_owner(&self.app.db, "github", owner)
+                    .await
+                    .unwrap(),
+            ),
+            None => None,
+        };
+        let wish = TokenWish {
+            owner_id,
+            name: "test".to_owned(),
+            scopes: scopes.parse().unwrap(),
+            expires_us: None,
+        };
+        let (token, _) = tokens::add_api_token(&self.app.db, wish).await.unwrap();
+        token.expose().to_owned()
     }
 
     /// A new API token of an owner on GitHub that may change settings.
     pub(crate) async fn admin_token(&self, owner: &str) -> String {
-        self.token_of_scope(owner, "admin").await
+        self.scoped_token(Some(owner), "admin").await
     }
 
-    async fn token_of_scope(&self, owner: &str, scope: &'static str) -> String {
-        let token = new_api_token();
-        let (owner, hash, now_us) = (
-            owner.to_owned(),
-            hash_token(token.expose()),
-            self.app.clock.now_us(),
-        );
-        let added = self.app.db.write(move |conn| {
-            Box::pin(async move {
-                let owner =
-                    upsert_owner(conn, OwnerId::generate(now_us), "github", &owner, now_us).await?;
-                let id = TokenId::generate(now_us);
-                let (owner_id, name, scope) = (Some(owner.id), "test".to_owned(), scope.to_owned());
-                let new = NewApiToken {
-                    id,
-                    hash,
-                    owner_id,
-                    name,
-                    scope,
-                    expires_us: None,
-                };
-                insert_api_token(conn, &new, now_us).await
-            })
-        });
-        added.await.unwrap();
-        token.expose().to_owned()
+    /// Its database.
+    pub(crate) fn db(&self) -> &Db {
+        &self.app.db
+    }
+
+    /// The folder that holds everything.
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits until no job is due or running.

@@ -316,9 +316,10 @@ async fn upload_whose_bytes_never_arrive_is_given_up() {
         limit: 100,
         offset: 0,
     };
-    let (steps, _) = list_steps(&mut conn, upload.repo_id, SHA, page)
+    let steps = list_steps(&mut conn, upload.repo_id, SHA, page)
         .await
-        .unwrap();
+        .unwrap()
+        .rows;
     let step = steps
         .iter()
         .find(|step| step.upload_id == Some(upload.id) && step.step == "received")

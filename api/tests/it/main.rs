@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod api;
 mod app;
 mod bad_input;
@@ -10,12 +11,16 @@ mod captures;
 mod cli;
 mod compare;
 mod crash;
+mod dead;
 mod forge;
+mod lists;
 mod node;
 mod offline;
 mod older;
 mod open_data;
+mod openapi;
 mod parse;
+mod pulls;
 mod rest;
 mod schemas;
 mod settings;

@@ -2,9 +2,10 @@
 
 use sqlx::FromRow;
 
-use super::{Conn, Page};
+use super::Conn;
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::Result;
-use crate::id::RepoId;
+use crate::id::{OwnerId, RepoId};
 
 macro_rules! columns {
     () => {
@@ -40,6 +41,23 @@ pub enum BranchOrder {
     UpdatedDescending,
 }
 
+impl BranchOrder {
+    fn columns(self) -> Order {
+        Order(match self {
+            BranchOrder::Name => &[("name", Way::Up, Kind::Text)],
+            BranchOrder::NameDescending => &[("name", Way::Down, Kind::Text)],
+            BranchOrder::Updated => &[
+                ("updated_us", Way::Up, Kind::Int),
+                ("name", Way::Up, Kind::Text),
+            ],
+            BranchOrder::UpdatedDescending => &[
+                ("updated_us", Way::Down, Kind::Int),
+                ("name", Way::Up, Kind::Text),
+            ],
+        })
+    }
+}
+
 /// The repository's branch of this name; git's names have case.
 pub async fn find_branch(conn: &mut Conn, repo: RepoId, name: &str) -> Result<Option<Branch>> {
     const SQL: &str = concat!(
@@ -53,38 +71,32 @@ pub async fn find_branch(conn: &mut Conn, repo: RepoId, name: &str) -> Result<Op
         .fetch_optional(c))?)
 }
 
-/// One page of a repository's branches, and how many there are in all.
+/// A part of a repository's branches; with `author`, of those with a commit that this owner wrote.
 pub async fn list_branches(
     conn: &mut Conn,
     repo: RepoId,
+    author: Option<OwnerId>,
     order: BranchOrder,
-    page: Page,
-) -> Result<(Vec<Branch>, i64)> {
-    const COUNT: &str = "select cast(count(*) as bigint) from branch where repo_id = $1";
-    macro_rules! rows {
-        ($order:literal) => {
-            concat!(
-                "select ",
-                columns!(),
-                " from branch where repo_id = $1 order by ",
-                $order,
-                " limit $2 offset $3"
-            )
-        };
+    part: impl Into<Part>,
+) -> Result<Listed<Branch>> {
+    let columns = order.columns();
+    let mut list = List::of(columns!(), "branch", "repo_id =", repo.0, columns);
+    if let Some(author) = author {
+        let place = list.place(author.0);
+        list.and(&format!(
+            "exists (select 1 from commits where commits.repo_id = branch.repo_id
+                 and commits.branch = branch.name and author_id = {place})"
+        ));
     }
-    let sql = match order {
-        BranchOrder::Name => rows!("name"),
-        BranchOrder::NameDescending => rows!("name desc"),
-        BranchOrder::Updated => rows!("updated_us, name"),
-        BranchOrder::UpdatedDescending => rows!("updated_us desc, name"),
+    let by_name = columns.0.len() == 1;
+    let key = |branch: &Branch| {
+        let name = Key::Text(branch.name.clone());
+        match by_name {
+            true => vec![name],
+            false => vec![Key::Int(branch.updated_us), name],
+        }
     };
-    let total = on!(conn, |c| sqlx::query_scalar(COUNT).bind(repo).fetch_one(c))?;
-    let rows = on!(conn, |c| sqlx::query_as(sql)
-        .bind(repo)
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    Ok((rows, total))
+    list.read(conn, part.into(), key).await
 }
 
 /// Makes the branch known, or moves its head to this commit unless the present head is younger. Idempotent, in any order.

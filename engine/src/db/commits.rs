@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
-use super::{Conn, Page, dialect};
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
+use super::{Conn, dialect};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, OwnerId, RepoId};
 
@@ -94,40 +95,45 @@ pub struct NewCommit {
     pub state: Option<CommitState>,
 }
 
+/// The text of an upsert, given for branch, pull request and parent which of the two values is preferred.
+macro_rules! upsert_sql {
+    ($branch:literal, $pull:literal, $parent:literal) => {
+        concat!(
+            "insert into commits (id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us,
+                 created_us, updated_us, state)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
+             on conflict (repo_id, sha) do update set
+                 parent_sha = coalesce(",
+            $parent,
+            "), branch = coalesce(",
+            $branch,
+            "), pull_id = coalesce(",
+            $pull,
+            "), message = coalesce(commits.message, excluded.message),
+                 author_id = coalesce(commits.author_id, excluded.author_id),
+                 state = coalesce(commits.state, excluded.state)
+             returning ",
+            columns!()
+        )
+    };
+}
+
 /// Inserts the commit, or fills what an existing one lacks and overwrites nothing. It is new if its id is `new.id`.
 pub async fn upsert_commit(conn: &mut Conn, new: &NewCommit, now_us: i64) -> Result<Commit> {
-    const SQL: &str = concat!(
-        "insert into commits (id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us,
-             created_us, updated_us, state)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
-         on conflict (repo_id, sha) do update set
-             parent_sha = coalesce(commits.parent_sha, excluded.parent_sha),
-             branch = coalesce(commits.branch, excluded.branch),
-             pull_id = coalesce(commits.pull_id, excluded.pull_id),
-             message = coalesce(commits.message, excluded.message),
-             author_id = coalesce(commits.author_id, excluded.author_id),
-             state = coalesce(commits.state, excluded.state)
-         returning ",
-        columns!()
+    const SQL: &str = upsert_sql!(
+        "commits.branch, excluded.branch",
+        "commits.pull_id, excluded.pull_id",
+        "commits.parent_sha, excluded.parent_sha"
     );
     upsert(conn, SQL, new, now_us).await
 }
 
 /// Like `upsert_commit`, but a new branch, pull request or parent takes the place of the stored one (the older clients' rule).
 pub async fn overwrite_commit(conn: &mut Conn, new: &NewCommit, now_us: i64) -> Result<Commit> {
-    const SQL: &str = concat!(
-        "insert into commits (id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us,
-             created_us, updated_us, state)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
-         on conflict (repo_id, sha) do update set
-             parent_sha = coalesce(excluded.parent_sha, commits.parent_sha),
-             branch = coalesce(excluded.branch, commits.branch),
-             pull_id = coalesce(excluded.pull_id, commits.pull_id),
-             message = coalesce(commits.message, excluded.message),
-             author_id = coalesce(commits.author_id, excluded.author_id),
-             state = coalesce(commits.state, excluded.state)
-         returning ",
-        columns!()
+    const SQL: &str = upsert_sql!(
+        "excluded.branch, commits.branch",
+        "excluded.pull_id, commits.pull_id",
+        "excluded.parent_sha, commits.parent_sha"
     );
     upsert(conn, SQL, new, now_us).await
 }
@@ -173,63 +179,53 @@ pub async fn get_commit(conn: &mut Conn, id: CommitId) -> Result<Commit> {
         .ok_or_else(|| Error::not_found(format_args!("commit {id}")))
 }
 
-/// One page of a repository's commits, newest first, of one branch or all, and how many there are in all.
+/// Which commits of a repository to list; the default lists all.
+#[derive(Clone, Debug, Default)]
+pub struct CommitFilter {
+    /// Only those of this git branch.
+    pub branch: Option<String>,
+    /// Only those whose result is so far.
+    pub state: Option<CommitState>,
+    /// Only those that this owner wrote.
+    pub author: Option<OwnerId>,
+    /// Only those of this pull request.
+    pub pull: Option<i64>,
+    /// Only those made at this time or later, microseconds.
+    pub since_us: Option<i64>,
+    /// Only those made at this time or earlier, microseconds.
+    pub until_us: Option<i64>,
+}
+
+/// A part of a repository's commits, newest first.
 pub async fn list_commits(
     conn: &mut Conn,
     repo: RepoId,
-    branch: Option<&str>,
-    page: Page,
-) -> Result<(Vec<Commit>, i64)> {
-    match branch {
-        Some(branch) => list_commits_of_branch(conn, repo, branch, page).await,
-        None => list_commits_of_repo(conn, repo, page).await,
+    filter: &CommitFilter,
+    part: impl Into<Part>,
+) -> Result<Listed<Commit>> {
+    const NEWEST: Order = Order(&[
+        ("timestamp_us", Way::Down, Kind::Int),
+        ("id", Way::Up, Kind::Int),
+    ]);
+    let mut list = List::of(columns!(), "commits", "repo_id =", repo.0, NEWEST);
+    for (left, number) in [
+        ("author_id =", filter.author.map(|id| id.0)),
+        ("pull_id =", filter.pull),
+        ("timestamp_us >=", filter.since_us),
+        ("timestamp_us <=", filter.until_us),
+    ] {
+        if let Some(number) = number {
+            list.and_value(left, number);
+        }
     }
-}
-
-async fn list_commits_of_repo(
-    conn: &mut Conn,
-    repo: RepoId,
-    page: Page,
-) -> Result<(Vec<Commit>, i64)> {
-    const COUNT: &str = "select cast(count(*) as bigint) from commits where repo_id = $1";
-    const ROWS: &str = concat!(
-        "select ",
-        columns!(),
-        " from commits where repo_id = $1 order by timestamp_us desc, id limit $2 offset $3"
-    );
-    let total = on!(conn, |c| sqlx::query_scalar(COUNT).bind(repo).fetch_one(c))?;
-    let rows = on!(conn, |c| sqlx::query_as(ROWS)
-        .bind(repo)
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    Ok((rows, total))
-}
-
-async fn list_commits_of_branch(
-    conn: &mut Conn,
-    repo: RepoId,
-    branch: &str,
-    page: Page,
-) -> Result<(Vec<Commit>, i64)> {
-    const COUNT: &str =
-        "select cast(count(*) as bigint) from commits where repo_id = $1 and branch = $2";
-    const ROWS: &str = concat!(
-        "select ",
-        columns!(),
-        " from commits where repo_id = $1 and branch = $2 order by timestamp_us desc, id limit $3 offset $4"
-    );
-    let total = on!(conn, |c| sqlx::query_scalar(COUNT)
-        .bind(repo)
-        .bind(branch)
-        .fetch_one(c))?;
-    let rows = on!(conn, |c| sqlx::query_as(ROWS)
-        .bind(repo)
-        .bind(branch)
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    Ok((rows, total))
+    if let Some(branch) = &filter.branch {
+        list.and_value("branch =", branch.as_str());
+    }
+    if let Some(state) = filter.state {
+        list.and_value("state =", state.as_str());
+    }
+    let key = |commit: &Commit| vec![Key::Int(commit.timestamp_us), Key::Int(commit.id.0)];
+    list.read(conn, part.into(), key).await
 }
 
 /// Per repository, the totals as JSON of the newest complete commit on its default branch that is no younger than

@@ -2,9 +2,16 @@
 
 use sqlx::FromRow;
 
-use super::{Conn, Page};
+use super::Conn;
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::Result;
 use crate::id::{JournalId, RepoId, UploadId};
+
+macro_rules! columns {
+    () => {
+        "id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail, started_us, duration_us"
+    };
+}
 
 words! {
     /// How a step ended.
@@ -85,38 +92,29 @@ pub async fn insert_step(conn: &mut Conn, step: &Step) -> Result<()> {
 
 /// The last step of that word in an upload's life.
 pub async fn find_step(conn: &mut Conn, upload: UploadId, step: &str) -> Result<Option<Step>> {
-    const SQL: &str = "select id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail, started_us,
-            duration_us
-        from journal where upload_id = $1 and step = $2 order by id desc limit 1";
+    const SQL: &str = concat!(
+        "select ",
+        columns!(),
+        " from journal where upload_id = $1 and step = $2 order by id desc limit 1"
+    );
     Ok(on!(conn, |c| sqlx::query_as(SQL)
         .bind(upload)
         .bind(step)
         .fetch_optional(c))?)
 }
 
-/// One page of a commit's steps in the order in which they were written, and how many there are in all.
+/// A part of a commit's steps, in the order in which they were written.
 pub async fn list_steps(
     conn: &mut Conn,
     repo: RepoId,
     sha: &str,
-    page: Page,
-) -> Result<(Vec<Step>, i64)> {
-    const COUNT: &str =
-        "select cast(count(*) as bigint) from journal where repo_id = $1 and commit_sha = $2";
-    const ROWS: &str = "select id, repo_id, commit_sha, upload_id, step, verdict, code, message, detail, started_us,
-            duration_us
-        from journal where repo_id = $1 and commit_sha = $2 order by id limit $3 offset $4";
-    let total = on!(conn, |c| sqlx::query_scalar(COUNT)
-        .bind(repo)
-        .bind(sha)
-        .fetch_one(c))?;
-    let rows = on!(conn, |c| sqlx::query_as(ROWS)
-        .bind(repo)
-        .bind(sha)
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    Ok((rows, total))
+    part: impl Into<Part>,
+) -> Result<Listed<Step>> {
+    const WRITTEN: Order = Order(&[("id", Way::Up, Kind::Int)]);
+    let mut list = List::of(columns!(), "journal", "repo_id =", repo.0, WRITTEN);
+    list.and_value("commit_sha =", sha);
+    let key = |step: &Step| vec![Key::Int(step.id.0)];
+    list.read(conn, part.into(), key).await
 }
 
 /// The steps of a commit behind this one, in the order of their ids; at most `limit`.

@@ -93,10 +93,14 @@ pub mod diffs;
 pub mod flags;
 pub mod journal;
 pub mod measures;
+pub mod members;
 pub mod owners;
+pub(crate) mod part;
 pub mod pulls;
 pub mod repos;
+pub mod sessions;
 pub mod settings;
+pub mod test_runs;
 pub mod tokens;
 pub mod uploads;
 mod wake;
@@ -122,8 +126,11 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use part::Counts;
 use wake::Topics;
 use writer::Writer;
+
+pub use part::{Key, Listed, Page, Part, Place, Side};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -141,6 +148,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Db {
     engine: Engine,
     topics: Topics,
+    counts: Counts,
     clock: Clock,
 }
 
@@ -155,22 +163,6 @@ enum Engine {
         writer: Writer,
         options: Box<SqliteConnectOptions>,
     },
-}
-
-/// One page of a list: at most `limit` rows after the first `offset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// Rows at most.
-    pub limit: i64,
-    /// Rows skipped.
-    pub offset: i64,
-}
-
-impl Page {
-    /// The first `limit` rows.
-    pub fn first(limit: i64) -> Page {
-        Page { limit, offset: 0 }
-    }
 }
 
 impl Db {
@@ -194,7 +186,8 @@ impl Db {
             .busy_timeout(SQLITE_BUSY_TIMEOUT)
             .pragma("temp_store", "memory");
         let topics = Topics::default();
-        let writer = Writer::start(options.connect().await?, topics.clone());
+        let counts = Counts::new(clock.clone());
+        let writer = Writer::start(options.connect().await?, topics.clone(), counts.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -207,6 +200,7 @@ impl Db {
                 options: Box::new(options),
             },
             topics,
+            counts,
             clock,
         })
     }
@@ -226,6 +220,7 @@ impl Db {
                 _listener: listener,
             },
             topics,
+            counts: Counts::new(clock.clone()),
             clock,
         })
     }
@@ -259,10 +254,11 @@ impl Db {
 
     /// A connection for reading, each statement on its own snapshot.
     pub async fn read(&self) -> Result<Conn> {
-        Ok(Conn::new(match &self.engine {
+        let held = match &self.engine {
             Engine::Postgres { pool, .. } => Held::Postgres(pool.acquire().await?),
             Engine::Sqlite { readers, .. } => Held::SqliteReader(readers.acquire().await?),
-        }))
+        };
+        Ok(Conn::new(held, self.counts.clone()))
     }
 
     /// Runs the closure in a transaction and answers when it is durable; an error of the closure undoes all of it.
@@ -276,7 +272,8 @@ impl Db {
         match &self.engine {
             Engine::Sqlite { writer, .. } => writer.write(closure).await,
             Engine::Postgres { pool, .. } => {
-                let mut conn = Conn::new(Held::PostgresWriter(pool.begin().await?));
+                let held = Held::PostgresWriter(pool.begin().await?);
+                let mut conn = Conn::new(held, self.counts.clone());
                 let answer = closure(&mut conn).await?;
                 conn.commit_postgres().await?;
                 Ok(answer)
@@ -334,6 +331,7 @@ async fn lock_migration(database: PathBuf) -> Result<std::fs::File> {
 /// A connection that queries run on: on its own, or inside a transaction.
 pub struct Conn {
     held: Held,
+    counts: Counts,
     topics: BTreeSet<String>,
 }
 
@@ -351,9 +349,10 @@ pub(crate) enum Link<'c> {
 }
 
 impl Conn {
-    fn new(held: Held) -> Conn {
+    fn new(held: Held, counts: Counts) -> Conn {
         Conn {
             held,
+            counts,
             topics: BTreeSet::new(),
         }
     }

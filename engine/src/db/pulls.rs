@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::Conn;
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::{Error, Result};
 use crate::id::{OwnerId, RepoId};
 
@@ -67,6 +68,82 @@ pub struct PullFacts {
     pub title: Option<String>,
     /// Who opened it.
     pub author_id: Option<OwnerId>,
+}
+
+/// A pull request with what is known of the two commits that it compares.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct PullDetail {
+    /// The pull request.
+    #[sqlx(flatten)]
+    pub pull: Pull,
+    /// The totals of its base, as JSON.
+    pub base_totals: Option<String>,
+    /// The totals of its head, as JSON.
+    pub head_totals: Option<String>,
+    /// Whether the other checks of its head passed.
+    pub head_ci_passed: Option<bool>,
+}
+
+macro_rules! detail_columns {
+    () => {
+        concat!(
+            columns!(),
+            ", (select totals from commits where commits.repo_id = pull.repo_id
+                 and sha = coalesce(compared_to, user_provided_base_sha, base_sha)) as base_totals,
+             (select totals from commits where commits.repo_id = pull.repo_id and sha = head_sha) as head_totals,
+             (select ci_passed from commits where commits.repo_id = pull.repo_id and sha = head_sha)
+                 as head_ci_passed"
+        )
+    };
+}
+
+/// Which pull requests of a repository to list; the default lists all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PullFilter {
+    /// Only those so far in their life.
+    pub state: Option<PullState>,
+    /// Only those that changed at this time or later, microseconds.
+    pub since_us: Option<i64>,
+    /// From the smallest number on, instead of from the largest.
+    pub oldest_first: bool,
+}
+
+/// A part of a repository's pull requests, by their numbers.
+pub async fn list_pulls(
+    conn: &mut Conn,
+    repo: RepoId,
+    filter: PullFilter,
+    part: impl Into<Part>,
+) -> Result<Listed<PullDetail>> {
+    const NEWEST: Order = Order(&[("number", Way::Down, Kind::Int)]);
+    const OLDEST: Order = Order(&[("number", Way::Up, Kind::Int)]);
+    let order = if filter.oldest_first { OLDEST } else { NEWEST };
+    let mut list = List::of(detail_columns!(), "pull", "repo_id =", repo.0, order);
+    if let Some(state) = filter.state {
+        list.and_value("state =", state.as_str());
+    }
+    if let Some(since_us) = filter.since_us {
+        list.and_value("updated_us >=", since_us);
+    }
+    let key = |detail: &PullDetail| vec![Key::Int(detail.pull.number)];
+    list.read(conn, part.into(), key).await
+}
+
+/// The repository's pull request of this number, with its commits.
+pub async fn find_pull_detail(
+    conn: &mut Conn,
+    repo: RepoId,
+    number: i64,
+) -> Result<Option<PullDetail>> {
+    const SQL: &str = concat!(
+        "select ",
+        detail_columns!(),
+        " from pull where repo_id = $1 and number = $2"
+    );
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(repo)
+        .bind(number)
+        .fetch_optional(c))?)
 }
 
 /// The repository's pull request of this number.

@@ -2,8 +2,9 @@
 
 use sqlx::FromRow;
 
+use super::Conn;
 use super::owners::{Owner, find_owner};
-use super::{Conn, Page, dialect};
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::{Error, Result};
 use crate::id::{OwnerId, RepoId};
 
@@ -63,8 +64,20 @@ pub struct RepoFilter {
     pub names: Vec<String>,
     /// Only those whose name contains this text, compared without case.
     pub search: Option<String>,
-    /// Private ones too.
-    pub visible_private: bool,
+    /// Which private ones.
+    pub private: PrivateRepos,
+}
+
+/// Which private repositories of an owner someone sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrivateRepos {
+    /// None of them.
+    #[default]
+    None,
+    /// Those that this user may read.
+    ReadBy(OwnerId),
+    /// All of them.
+    All,
 }
 
 /// The repository and its owner by their names, compared without case.
@@ -125,57 +138,47 @@ pub async fn upsert_repo(conn: &mut Conn, new: &NewRepo, now_us: i64) -> Result<
         .fetch_one(c))?)
 }
 
-/// One page of an owner's repositories, newest first, and how many there are in all.
-/// Errors: `Invalid` for more than `FILTER_NAMES` names.
+/// A part of an owner's repositories, newest first. Errors: `Invalid` for more than `FILTER_NAMES` names.
 pub async fn list_repos(
     conn: &mut Conn,
     owner: OwnerId,
     filter: &RepoFilter,
-    page: Page,
-) -> Result<(Vec<Repo>, i64)> {
+    part: impl Into<Part>,
+) -> Result<Listed<Repo>> {
+    const NEWEST: Order = Order(&[("id", Way::Down, Kind::Int)]);
     if filter.names.len() > FILTER_NAMES {
         return Err(Error::invalid(
             "names",
             format_args!("more than {FILTER_NAMES}"),
         ));
     }
-    let names = filter.names.len();
-    let any_name = if names == 0 { "1 = 1 or" } else { "" };
-    let condition = format!(
-        "from repo where owner_id = $1 and ($2 is null or active = $2) and ($3 or not private)
-         and ($4 is null or name_key like $4 escape '!') and ({any_name} name_key in ({}))",
-        dialect::places(5, names)
-    );
-    let count = format!("select cast(count(*) as bigint) {condition}");
-    let rows = format!(
-        "select {} {condition} order by id desc limit ${} offset ${}",
-        columns!(),
-        names + 5,
-        names + 6
-    );
-    let keys: Vec<String> = filter
-        .names
-        .iter()
-        .map(|name| name.to_lowercase())
-        .collect();
-    let pattern = filter.search.as_deref().map(contains_pattern);
-    macro_rules! filtered {
-        ($query:expr) => {{
-            let query = $query
-                .bind(owner)
-                .bind(filter.active)
-                .bind(filter.visible_private)
-                .bind(pattern.as_deref());
-            keys.iter()
-                .fold(query, |query, key| query.bind(key.as_str()))
-        }};
+    let mut list = List::of(columns!(), "repo", "owner_id =", owner.0, NEWEST);
+    match filter.active {
+        Some(true) => list.and("active"),
+        Some(false) => list.and("not active"),
+        None => {}
     }
-    let total = on!(conn, |c| filtered!(sqlx::query_scalar(&count)).fetch_one(c))?;
-    let repos = on!(conn, |c| filtered!(sqlx::query_as(&rows))
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    Ok((repos, total))
+    match filter.private {
+        PrivateRepos::All => {}
+        PrivateRepos::None => list.and("not private"),
+        PrivateRepos::ReadBy(user) => {
+            let user = list.place(user.0);
+            list.and(&format!(
+                "(not private or id in (select repo_id from reader where user_id = {user}))"
+            ));
+        }
+    }
+    if let Some(text) = &filter.search {
+        let pattern = list.place(contains_pattern(text).as_str());
+        list.and(&format!("name_key like {pattern} escape '!'"));
+    }
+    if !filter.names.is_empty() {
+        let keys = filter.names.iter().map(|name| name.to_lowercase());
+        let places: Vec<_> = keys.map(|key| list.place(key.as_str())).collect();
+        list.and(&format!("name_key in ({})", places.join(", ")));
+    }
+    let key = |repo: &Repo| vec![Key::Int(repo.id.0)];
+    list.read(conn, part.into(), key).await
 }
 
 /// Every repository of this name whose owner has this name, on any provider: for clients that do not name the provider.
@@ -223,7 +226,7 @@ pub async fn set_repo_info(
 }
 
 /// A `like … escape '!'` pattern for keys that contain this text.
-fn contains_pattern(text: &str) -> String {
+pub(super) fn contains_pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_lowercase().chars() {
         if matches!(character, '%' | '_' | '!') {

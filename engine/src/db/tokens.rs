@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::Conn;
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::{Error, Result};
 use crate::id::{OwnerId, RepoId, TokenId};
 
@@ -15,6 +16,12 @@ pub struct UploadToken {
     pub repo_id: Option<RepoId>,
     /// The owner whose repositories it opens.
     pub owner_id: Option<OwnerId>,
+}
+
+macro_rules! columns {
+    () => {
+        "id, owner_id, name, scope, created_us, expires_us, last_used_us"
+    };
 }
 
 /// An API client's token.
@@ -90,7 +97,7 @@ pub async fn revoke_upload_token(conn: &mut Conn, id: TokenId, now_us: i64) -> R
     found(id, exec!(conn, sqlx::query(SQL).bind(id).bind(now_us))?)
 }
 
-/// Ends all upload tokens of a repository; returns how many.
+/// Ends all upload tokens of a repository; returns how many. The one that can be shown again will be another.
 pub async fn revoke_upload_tokens_of_repo(
     conn: &mut Conn,
     repo: RepoId,
@@ -98,7 +105,18 @@ pub async fn revoke_upload_tokens_of_repo(
 ) -> Result<u64> {
     const SQL: &str =
         "update upload_token set revoked_us = $2 where repo_id = $1 and revoked_us is null";
+    const NEXT: &str = "update repo set token_generation = token_generation + 1 where id = $1";
+    exec!(conn, sqlx::query(NEXT).bind(repo))?;
     Ok(exec!(conn, sqlx::query(SQL).bind(repo).bind(now_us))?)
+}
+
+/// How often the repository's upload tokens were revoked. Errors: `NotFound`.
+pub async fn get_token_generation(conn: &mut Conn, repo: RepoId) -> Result<i64> {
+    const SQL: &str = "select token_generation from repo where id = $1";
+    on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(repo)
+        .fetch_optional(c))?
+    .ok_or_else(|| Error::not_found(format_args!("repository {repo}")))
 }
 
 /// Inserts an API token. Errors: `Conflict` if the hash is known.
@@ -126,13 +144,31 @@ pub async fn find_api_token(
     hash: &[u8; 32],
     now_us: i64,
 ) -> Result<Option<ApiToken>> {
-    const SQL: &str =
-        "select id, owner_id, name, scope, created_us, expires_us, last_used_us from api_token
-        where hash = $1 and revoked_us is null and (expires_us is null or expires_us > $2)";
+    const SQL: &str = concat!(
+        "select ",
+        columns!(),
+        " from api_token where hash = $1 and revoked_us is null and (expires_us is null or expires_us > $2)"
+    );
     Ok(on!(conn, |c| sqlx::query_as(SQL)
         .bind(&hash[..])
         .bind(now_us)
         .fetch_optional(c))?)
+}
+
+/// A part of the API tokens that were not revoked, newest first: of one owner, or of all and the instance.
+pub async fn list_api_tokens(
+    conn: &mut Conn,
+    owner: Option<OwnerId>,
+    part: impl Into<Part>,
+) -> Result<Listed<ApiToken>> {
+    const NEWEST: Order = Order(&[("id", Way::Down, Kind::Int)]);
+    let mut list = match owner {
+        Some(owner) => List::of(columns!(), "api_token", "owner_id =", owner.0, NEWEST),
+        None => List::of(columns!(), "api_token", "id >", 0, NEWEST),
+    };
+    list.and("revoked_us is null");
+    let key = |token: &ApiToken| vec![Key::Int(token.id.0)];
+    list.read(conn, part.into(), key).await
 }
 
 /// Notes that the API token was used. Callers do so at most once a minute per token.
@@ -142,10 +178,18 @@ pub async fn touch_api_token(conn: &mut Conn, id: TokenId, now_us: i64) -> Resul
     Ok(())
 }
 
-/// Ends an API token. Errors: `NotFound` if there is none, or it was revoked before.
-pub async fn revoke_api_token(conn: &mut Conn, id: TokenId, now_us: i64) -> Result<()> {
-    const SQL: &str = "update api_token set revoked_us = $2 where id = $1 and revoked_us is null";
-    found(id, exec!(conn, sqlx::query(SQL).bind(id).bind(now_us))?)
+/// Ends an API token, if it is this owner's, where one is given.
+/// Errors: `NotFound` if there is none, or it was revoked before.
+pub async fn revoke_api_token(
+    conn: &mut Conn,
+    id: TokenId,
+    owner: Option<OwnerId>,
+    now_us: i64,
+) -> Result<()> {
+    const SQL: &str = "update api_token set revoked_us = $2
+        where id = $1 and revoked_us is null and ($3 is null or owner_id = $3)";
+    let rows = exec!(conn, sqlx::query(SQL).bind(id).bind(now_us).bind(owner))?;
+    found(id, rows)
 }
 
 fn found(id: TokenId, rows: u64) -> Result<()> {

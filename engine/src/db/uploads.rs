@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
-use super::{Conn, Page, flags};
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
+use super::{Conn, flags};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, FlagId, RepoId, UploadErrorId, UploadId};
 
@@ -301,53 +302,63 @@ pub async fn list_upload_flags(conn: &mut Conn, id: UploadId) -> Result<Vec<Stri
         .fetch_all(c))?)
 }
 
-/// One page of a commit's uploads, of one kind or all, oldest first, and how many there are in all.
+/// A part of a commit's uploads, of one kind or all, oldest first.
 pub async fn list_uploads(
     conn: &mut Conn,
     commit: CommitId,
     kind: Option<UploadKind>,
-    page: Page,
-) -> Result<(Vec<UploadDetail>, i64)> {
-    const COUNT: &str = "select cast(count(*) as bigint) from upload
-        where commit_id = $1 and ($2 is null or kind = $2)";
-    const ROWS: &str = concat!(
-        "select ",
-        columns!(),
-        " from upload where commit_id = $1 and ($2 is null or kind = $2) order by id limit $3 offset $4"
-    );
-    const ERRORS: &str = "select upload_error.id, upload_id, code, params, upload_error.created_us
-        from upload_error join upload on upload.id = upload_id
-        where commit_id = $1 and upload_id between $2 and $3 order by upload_error.id";
-    let total = on!(conn, |c| sqlx::query_scalar(COUNT)
-        .bind(commit)
-        .bind(kind)
-        .fetch_one(c))?;
-    let uploads: Vec<Upload> = on!(conn, |c| sqlx::query_as(ROWS)
-        .bind(commit)
-        .bind(kind)
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    let (Some(first), Some(last)) = (uploads.first(), uploads.last()) else {
-        return Ok((Vec::new(), total));
+    part: impl Into<Part>,
+) -> Result<Listed<UploadDetail>> {
+    const OLDEST: Order = Order(&[("id", Way::Up, Kind::Int)]);
+    let mut list = List::of(columns!(), "upload", "commit_id =", commit.0, OLDEST);
+    if let Some(kind) = kind {
+        list.and_value("kind =", kind.as_str());
+    }
+    let key = |upload: &Upload| vec![Key::Int(upload.id.0)];
+    let listed = list.read(conn, part.into(), key).await?;
+    let (Some(first), Some(last)) = (listed.rows.first(), listed.rows.last()) else {
+        return Ok(listed.map(UploadDetail::bare));
     };
     let (first, last) = (first.id, last.id);
     let mut flags = list_flags_of_commit(conn, commit, first, last).await?;
-    let all_errors: Vec<UploadError> = on!(conn, |c| sqlx::query_as(ERRORS)
+    let mut errors = list_errors_of_commit(conn, commit, first, last).await?;
+    Ok(listed.map(|upload| UploadDetail {
+        flags: flags.remove(&upload.id).unwrap_or_default(),
+        errors: errors.remove(&upload.id).unwrap_or_default(),
+        upload,
+    }))
+}
+
+impl UploadDetail {
+    fn bare(upload: Upload) -> UploadDetail {
+        UploadDetail {
+            upload,
+            flags: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+}
+
+/// Errors by upload, for a commit's uploads from `first` to `last`.
+async fn list_errors_of_commit(
+    conn: &mut Conn,
+    commit: CommitId,
+    first: UploadId,
+    last: UploadId,
+) -> Result<HashMap<UploadId, Vec<UploadError>>> {
+    const SQL: &str = "select upload_error.id, upload_id, code, params, upload_error.created_us
+        from upload_error join upload on upload.id = upload_id
+        where commit_id = $1 and upload_id between $2 and $3 order by upload_error.id";
+    let rows: Vec<UploadError> = on!(conn, |c| sqlx::query_as(SQL)
         .bind(commit)
         .bind(first)
         .bind(last)
         .fetch_all(c))?;
     let mut errors: HashMap<UploadId, Vec<UploadError>> = HashMap::new();
-    for error in all_errors {
+    for error in rows {
         errors.entry(error.upload_id).or_default().push(error);
     }
-    let rows = uploads.into_iter().map(|upload| UploadDetail {
-        flags: flags.remove(&upload.id).unwrap_or_default(),
-        errors: errors.remove(&upload.id).unwrap_or_default(),
-        upload,
-    });
-    Ok((rows.collect(), total))
+    Ok(errors)
 }
 
 /// The external ids of a commit's uploads from `first` to `last`.

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::part::Counts;
 use super::wake::Topics;
 use super::{Conn, Held};
 use crate::error::{Error, Result};
@@ -39,9 +40,10 @@ struct Outcome {
 type Answer = Box<dyn FnOnce(Result<(), &str>) + Send>;
 
 impl Writer {
-    pub(crate) fn start(conn: SqliteConnection, topics: Topics) -> Writer {
+    pub(crate) fn start(conn: SqliteConnection, topics: Topics, counts: Counts) -> Writer {
         let (sender, receiver) = mpsc::channel(QUEUE_CLOSURES);
-        tokio::spawn(run(Conn::new(Held::SqliteWriter(conn)), receiver, topics));
+        let conn = Conn::new(Held::SqliteWriter(conn), counts);
+        tokio::spawn(run(conn, receiver, topics));
         Writer(sender)
     }
 

@@ -19,7 +19,7 @@ use engine::diff::Diff;
 use serde_json::{Map, Value, json};
 use utoipa::IntoParams;
 
-use super::super::commits::{CommitBody, read_authors};
+use super::super::commits::{CommitBody, read_owners};
 use super::super::rest::RepoKey;
 use super::super::rest::etag::Tag;
 use super::super::rest::params::Params;
@@ -332,7 +332,7 @@ impl Asked {
             }
             None => self.walk_to_base(conn).await?,
         };
-        let authors = read_authors(conn, &known).await?;
+        let authors = read_owners(conn, known.iter().filter_map(|commit| commit.author_id)).await?;
         let git = |commit: &Commit| GitCommit {
             commitid: commit.sha.clone(),
             message: commit.message.clone(),

@@ -15,7 +15,7 @@ use super::super::rest::params::Params;
 use super::super::rest::{Detail, RepoKey};
 use crate::app::App;
 use crate::auth::upload::{Target, find_token, header_token, opens};
-use crate::auth::viewer::{Viewer, service_name};
+use crate::auth::viewer::{Viewer, Who, service_name};
 use crate::diffs;
 use crate::error::{Error, Result};
 use crate::sync::enqueue_sync;
@@ -110,7 +110,7 @@ async fn writable_repo(
         None => None,
     };
     let viewer = viewer?;
-    if token.is_none() && viewer == Viewer::Anonymous {
+    if token.is_none() && viewer.who == Who::Anonymous {
         return Err(unknown());
     }
     let service = service_name(&key.service);
@@ -122,7 +122,7 @@ async fn writable_repo(
     let target = Target { owner, repo };
     let may = match &token {
         Some(token) => opens(token, &target),
-        None => viewer.sees_private_of(target.owner.id),
+        None => viewer.private_repos(target.owner.id) == engine::db::repos::PrivateRepos::All,
     };
     may.then_some(target).ok_or_else(Error::forbidden)
 }

@@ -1,12 +1,14 @@
 //! Query parameters, read the way clients of this API are used to: of a repeated one the last counts.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::Uri;
 use axum::http::request::Parts;
 
 use crate::error::{Error, Result};
+use crate::times;
 
 /// The parameters of a request's query, in order.
 pub struct Params(Vec<(String, String)>);
@@ -22,7 +24,8 @@ impl<S: Sync> FromRequestParts<S> for Params {
 impl Params {
     /// The parameters of this URI; none if its query cannot be read.
     pub fn of(uri: &Uri) -> Params {
-        Params(Query::try_from_uri(uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs))
+        let read: Result<Query<Vec<(String, String)>>, _> = Query::try_from_uri(uri);
+        Params(read.map_or_else(|_| Vec::new(), |Query(pairs)| pairs))
     }
 
     /// The last value of that name, which may be empty.
@@ -64,8 +67,44 @@ impl Params {
             .map_err(|_| Error::Field(name.into(), "A valid integer is required.".into()))
     }
 
-    /// All but those of that name.
-    pub fn without(self, name: &str) -> Vec<(String, String)> {
-        self.0.into_iter().filter(|(key, _)| key != name).collect()
+    /// All but those of these names.
+    pub fn without(self, names: &[&str]) -> Vec<(String, String)> {
+        let others = self.0.into_iter();
+        others
+            .filter(|(key, _)| !names.contains(&key.as_str()))
+            .collect()
+    }
+
+    /// A moment in microseconds: a day, from its beginning, or a date and a time, in UTC unless it says otherwise.
+    /// Errors: 400 naming the parameter.
+    pub fn moment(&self, name: &str) -> Result<Option<i64>> {
+        let Some(text) = self.last(name).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let moment = times::parse(text);
+        moment
+            .map(Some)
+            .ok_or_else(|| Error::Field(name.into(), "Enter a valid date/time.".into()))
+    }
+
+    /// A number of any kind. Errors: 400 naming the parameter.
+    pub fn fraction(&self, name: &str) -> Result<Option<f64>> {
+        let Some(text) = self.last(name).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+        number
+            .map(Some)
+            .ok_or_else(|| Error::Field(name.into(), "Enter a number.".into()))
+    }
+
+    /// One of an enumeration's words. Errors: 400 naming the parameter and the word.
+    pub fn choice<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+        let Some(text) = self.last(name).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let why = format!("Select a valid choice. {text} is not one of the available choices.");
+        let choice = text.parse();
+        choice.map(Some).map_err(|_| Error::Field(name.into(), why))
     }
 }

@@ -20,6 +20,7 @@ use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::fields::{Fields, FileFields, Selected};
 use super::totals::ReportTotals;
 use crate::app::App;
 use crate::error::Result;
@@ -248,7 +249,7 @@ pub enum Lines {
 }
 
 /// Answers `body`, whose one empty list `files` is filled with these files of the report while it
-/// is sent. Errors: what goes wrong until the first batch of files is read; later, the body ends
+/// is sent, as far as they are wanted. Errors: what goes wrong until the first batch of files is read; later, the body ends
 /// before its end.
 pub async fn answer(
     app: &App,
@@ -256,15 +257,24 @@ pub async fn answer(
     report: Report,
     range: Range<usize>,
     lines: Lines,
+    fields: &FileFields,
 ) -> Result<Response> {
+    let mut body = serde_json::to_value(body).map_err(|e| engine::Error::invalid("answer", e))?;
+    fields.prune(&mut body);
     let files = Files {
         folds: app.folds.clone(),
         report,
         range,
-        lines,
+        lines: match fields.want_of_each("line_coverage") {
+            true => lines,
+            false => Lines::Hidden,
+        },
+        fields: fields.of_each(),
         comma: false,
     };
-    answer_files(body, files).await
+    let mut answer = answer_files(&body, files).await?;
+    answer.extensions_mut().insert(Selected);
+    Ok(answer)
 }
 
 /// Files that are written to a body one batch after the other, with commas between them.
@@ -330,6 +340,7 @@ struct Files {
     report: Report,
     range: Range<usize>,
     lines: Lines,
+    fields: Option<Fields>,
     comma: bool,
 }
 
@@ -355,7 +366,7 @@ impl Batches for Files {
                 totals: self.report.file_totals(at).into(),
                 line_coverage,
             };
-            serde_json::to_writer(&mut *out, &file)
+            write_file(out, &file, self.fields.as_ref())
                 .map_err(|e| engine::Error::invalid("answer", e))?;
         }
         Ok(())
@@ -389,6 +400,20 @@ impl Files {
         }
         self.folds.files(&self.report.packs, entries).await
     }
+}
+
+/// Writes the wanted fields of a file.
+fn write_file(
+    out: &mut Vec<u8>,
+    file: &FileBody,
+    fields: Option<&Fields>,
+) -> Result<(), serde_json::Error> {
+    let Some(fields) = fields else {
+        return serde_json::to_writer(out, file);
+    };
+    let mut value = serde_json::to_value(file)?;
+    fields.prune(&mut value);
+    serde_json::to_writer(out, &value)
 }
 
 #[cfg(test)]

@@ -90,6 +90,32 @@ pub struct UploadTotals {
     pub methods: u64,
 }
 
+/// Counts of the lines that a pull request changes.
+#[derive(Serialize, ToSchema)]
+pub struct PatchCoverage {
+    /// Lines of which every part ran.
+    pub hits: u64,
+    /// Lines that never ran.
+    pub misses: u64,
+    /// Lines that ran in part.
+    pub partials: u64,
+    /// Hits of all lines, percent, rounded to two decimals; 0 without lines.
+    pub coverage: f64,
+}
+
+impl From<Totals> for PatchCoverage {
+    fn from(t: Totals) -> PatchCoverage {
+        let lines = t.hits + t.misses + t.partials;
+        let percent = 100.0 * t.hits as f64 / lines.max(1) as f64;
+        PatchCoverage {
+            hits: t.hits,
+            misses: t.misses,
+            partials: t.partials,
+            coverage: (percent * 100.0).round() / 100.0,
+        }
+    }
+}
+
 impl From<Totals> for CommitTotals {
     fn from(t: Totals) -> CommitTotals {
         CommitTotals {

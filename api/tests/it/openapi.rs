@@ -1,0 +1,129 @@
+//! The description of the API, held against the API by public tools that `script/bootstrap` installs.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Map, Value};
+use tokio::process::Command;
+
+use crate::api::{Api, HEAD};
+
+/// Calls that are made up for each operation, at most.
+const EXAMPLES: &str = "6";
+/// The calls are the same in every run.
+const SEED: &str = "20261124";
+
+async fn run(tool: &str, words: &[&str]) -> Output {
+    let program = installed(tool);
+    let done = Command::new(&program)
+        .args(words)
+        .env("NO_COLOR", "1")
+        .output()
+        .await;
+    done.unwrap_or_else(|error| panic!("{}: {error}, run script/bootstrap", program.display()))
+}
+
+fn installed(tool: &str) -> PathBuf {
+    let cache = std::env::var_os("HITLINE_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache/hitline")))
+        .expect("there is a home directory or HITLINE_CACHE is set");
+    cache.join("venv/bin").join(tool)
+}
+
+fn all_said(output: &Output) -> String {
+    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    said.concat()
+}
+
+async fn described(api: &Api, folder: &Path) -> (Value, PathBuf) {
+    let schema = api.ask("schema/", &[]).await.body;
+    let path = folder.join("openapi.json");
+    std::fs::write(&path, schema.to_string()).unwrap();
+    (schema, path)
+}
+
+#[tokio::test]
+async fn a_public_validator_accepts_the_description() {
+    let api = Api::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, path) = described(&api, folder.path()).await;
+    assert_eq!(schema["openapi"], "3.1.0");
+    let output = run("openapi-spec-validator", &[path.to_str().unwrap()]).await;
+    assert!(output.status.success(), "{}", all_said(&output));
+}
+
+/// Each path from the server's root, as the tool knows one root only, with a repository that exists.
+fn from_root(schema: &mut Value) {
+    let base = schema["servers"][0]["url"].as_str().unwrap().to_owned();
+    let mut paths = Map::new();
+    for (path, mut item) in schema["paths"].as_object().unwrap().clone() {
+        let begin = match item.as_object_mut().unwrap().remove("servers") {
+            Some(servers) => servers[0]["url"]
+                .as_str()
+                .unwrap()
+                .trim_end_matches('/')
+                .to_owned(),
+            None => base.clone(),
+        };
+        for operation in item.as_object_mut().unwrap().values_mut() {
+            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+                name_what_exists(parameter);
+            }
+        }
+        paths.insert(format!("{begin}{path}"), item);
+    }
+    schema["paths"] = Value::Object(paths);
+    schema["servers"] = serde_json::json!([{"url": "/"}]);
+}
+
+fn name_what_exists(parameter: &mut Value) {
+    if parameter["in"] != "path" {
+        return;
+    }
+    let existing = match parameter["name"].as_str().unwrap() {
+        "service" => "github",
+        "owner" => "acme",
+        "repo" => "widgets",
+        "slug" => "acme::::widgets",
+        "sha" => HEAD,
+        "code" => "default",
+        _ => return,
+    };
+    parameter["schema"] = serde_json::json!({"type": "string", "enum": [existing]});
+}
+
+#[tokio::test]
+async fn made_up_calls_of_every_operation_are_answered_as_described() {
+    let api = Api::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut schema, path) = described(&api, folder.path()).await;
+    from_root(&mut schema);
+    std::fs::write(&path, schema.to_string()).unwrap();
+    let bearer = format!("Authorization: Bearer {}", api.token);
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
+        response_headers_conformance,response_schema_conformance";
+    let output = run(
+        "schemathesis",
+        &[
+            "run",
+            path.to_str().unwrap(),
+            "--url",
+            &api.app.url,
+            "--header",
+            &bearer,
+            "--checks",
+            checks,
+            "--phases",
+            "examples,fuzzing",
+            "--max-examples",
+            EXAMPLES,
+            "--seed",
+            SEED,
+            "--continue-on-failure",
+            "--generation-deterministic",
+        ],
+    )
+    .await;
+    assert!(output.status.success(), "{}", all_said(&output));
+}
