@@ -273,6 +273,23 @@ impl Seeder {
                 .execute(&mut self.conn)
                 .await?;
         }
+        self.insert_measures(first, last).await
+    }
+
+    /// What was counted of the commits of these ids.
+    async fn insert_measures(&mut self, first: i64, last: i64) -> Result<()> {
+        const SQL: &str = "insert into measure (commit_id, kind, name, files, lines, hits, misses, partials)
+            select id, kind, name, (counts->>'files')::bigint, (counts->>'lines')::bigint, (counts->>'hits')::bigint,
+                (counts->>'misses')::bigint, (counts->>'partials')::bigint
+            from (
+                select commits.id, 'report' as kind, '' as name, commits.totals::json as counts from commits
+                where commits.id between $1 and $2
+                union all
+                select commits.id, 'flag', 'job' || job, version_pack.totals::json
+                from commits join version on version.fold = commits.fold join version_pack using (number)
+                where commits.id between $1 and $2) counted";
+        let query = sqlx::query(SQL).bind(first).bind(last);
+        query.execute(&mut self.conn).await?;
         Ok(())
     }
 
