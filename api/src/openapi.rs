@@ -29,6 +29,10 @@ const FROM_ROOT: [&str; 6] = [
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut api = Api::openapi();
     api.merge(compare::Paths::openapi());
+    let all: [&dyn Modify; 6] = [&Schemes, &Roots, &Pictures, &Refusals, &Once, &Names];
+    for change in all {
+        change.modify(&mut api);
+    }
     api
 }
 
@@ -115,8 +119,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         health::tell_version,
         health::readyz,
     ),
-    security((), ("bearer" = [])),
-    modifiers(&Schemes, &Roots, &Refusals, &Pictures, &Names)
+    security((), ("bearer" = []))
 )]
 struct Api;
 
@@ -176,20 +179,45 @@ impl Modify for Refusals {
     }
 }
 
-/// Gives operations of the same name names of their own, from their paths: generated clients call them so.
+/// Gives operations of the same name names of their own, from their paths; those of the API keep the short ones.
 struct Names;
 
 impl Modify for Names {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let mut taken = HashSet::new();
-        for (path, item) in &mut api.paths.paths {
+        for elsewhere in [false, true] {
+            let paths = api.paths.paths.iter_mut();
+            for (path, item) in paths.filter(|(_, item)| item.servers.is_some() == elsewhere) {
+                for operation in operations(item) {
+                    let id = operation.operation_id.get_or_insert_default();
+                    if !taken.insert(id.clone()) {
+                        *id = format!("{id}_{}", words_of(path));
+                        taken.insert(id.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The fixed words of a path, without the places.
+fn words_of(path: &str) -> String {
+    let parts = path
+        .split('/')
+        .filter(|part| !part.is_empty() && !part.contains('{'));
+    parts.collect::<Vec<_>>().join("_").replace('-', "_")
+}
+
+/// Takes away parameters that are told twice: those of a path whose handler takes it apart by place are also derived.
+struct Once;
+
+impl Modify for Once {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for item in api.paths.paths.values_mut() {
             for operation in operations(item) {
-                let id = operation.operation_id.get_or_insert_default();
-                if !taken.insert(id.clone()) {
-                    let words = path.split(|c: char| !c.is_ascii_alphanumeric());
-                    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-                    *id = format!("{id}_{}", words.join("_"));
-                    taken.insert(id.clone());
+                let mut told = HashSet::new();
+                if let Some(parameters) = &mut operation.parameters {
+                    parameters.retain(|parameter| told.insert(parameter.name.clone()));
                 }
             }
         }

@@ -110,7 +110,7 @@ impl GraphQuery {
     responses(
         (status = 200, description = "The graph", content((String = "image/svg+xml"))),
         (status = 304, description = "as the client knows it"),
-        (status = 404, body = super::rest::Detail, description = "no such graph, or none that may be seen")))]
+        (status = 404, body = super::rest::NotFound, description = "no such graph, or none that may be seen")))]
 pub async fn answer(app: &App, asked: Asked, kind: Kind, extension: &str) -> Result<Response> {
     if extension != "svg" {
         let detail = "File extension should be one of [ svg ]";

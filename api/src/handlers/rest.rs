@@ -195,6 +195,19 @@ pub struct Detail {
     pub detail: String,
 }
 
+/// There is no such thing, or no such path.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NotFound {
+    /// No such thing.
+    Thing(Detail),
+    /// No such path.
+    Path {
+        /// In words for people.
+        error: String,
+    },
+}
+
 /// What is wrong with single fields of a body or a query, by their names.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"state": ["Select a valid choice. x is not one of the available choices."]}))]

@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 use super::commits::readable_commit;
 use super::rest::totals::ReportTotals;
 use super::rest::{CommitKey, Detail};
-use super::yamls::{InvalidYaml, refusal};
+use super::yamls::{BadSettings, refusal};
 use crate::app::App;
 use crate::auth::viewer::Viewer;
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ pub struct UploadOutcome {
 /// `POST …/commits/{sha}/what-if`: reads a commit's uploads again with other settings. Nothing is kept.
 #[utoipa::path(post, path = "/{service}/{owner}/repos/{repo}/commits/{sha}/what-if", tag = "settings", params(CommitKey),
     request_body(content((WhatIf = "application/json"), (String = "application/yaml"))),
-    responses((status = 200, body = WhatIfBody), (status = 400, body = InvalidYaml), (status = 404, body = Detail),
+    responses((status = 200, body = WhatIfBody), (status = 400, body = BadSettings), (status = 404, body = Detail),
         (status = 413, body = Detail)))]
 pub async fn ask(
     State(app): State<App>,

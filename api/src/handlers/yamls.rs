@@ -46,6 +46,16 @@ pub struct InvalidYaml {
     pub issues: Vec<YamlIssue>,
 }
 
+/// What is wrong with a call that brings settings.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BadSettings {
+    /// The text is no `codecov.yml`.
+    Yaml(InvalidYaml),
+    /// The call as a whole.
+    List(Vec<String>),
+}
+
 /// One thing that is wrong with a `codecov.yml`.
 #[derive(Serialize, ToSchema)]
 pub struct YamlIssue {

@@ -13,10 +13,11 @@ const EXAMPLES: &str = "6";
 /// The calls are the same in every run.
 const SEED: &str = "20261124";
 
-async fn run(tool: &str, words: &[&str]) -> Output {
+async fn run(folder: &Path, tool: &str, words: &[&str]) -> Output {
     let program = installed(tool);
     let done = Command::new(&program)
         .args(words)
+        .current_dir(folder)
         .env("NO_COLOR", "1")
         .output()
         .await;
@@ -49,7 +50,12 @@ async fn a_public_validator_accepts_the_description() {
     let folder = tempfile::tempdir().unwrap();
     let (schema, path) = described(&api, folder.path()).await;
     assert_eq!(schema["openapi"], "3.1.0");
-    let output = run("openapi-spec-validator", &[path.to_str().unwrap()]).await;
+    let output = run(
+        folder.path(),
+        "openapi-spec-validator",
+        &[path.to_str().unwrap()],
+    )
+    .await;
     assert!(output.status.success(), "{}", all_said(&output));
 }
 
@@ -67,7 +73,15 @@ fn from_root(schema: &mut Value) {
             None => base.clone(),
         };
         for operation in item.as_object_mut().unwrap().values_mut() {
-            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            if let Some(body) = operation.pointer_mut("/requestBody/content") {
+                name_known_types(body);
+            }
+            let parameters = operation.get_mut("parameters");
+            for parameter in parameters
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 name_what_exists(parameter);
             }
         }
@@ -75,6 +89,14 @@ fn from_root(schema: &mut Value) {
     }
     schema["paths"] = Value::Object(paths);
     schema["servers"] = serde_json::json!([{"url": "/"}]);
+}
+
+/// The tool sends plain text for what it cannot write.
+fn name_known_types(content: &mut Value) {
+    let content = content.as_object_mut().unwrap();
+    if let Some(diff) = content.remove("text/x-diff") {
+        content.insert("text/plain".into(), diff);
+    }
 }
 
 fn name_what_exists(parameter: &mut Value) {
@@ -104,6 +126,7 @@ async fn made_up_calls_of_every_operation_are_answered_as_described() {
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
         response_headers_conformance,response_schema_conformance";
     let output = run(
+        folder.path(),
         "schemathesis",
         &[
             "run",
@@ -120,6 +143,8 @@ async fn made_up_calls_of_every_operation_are_answered_as_described() {
             EXAMPLES,
             "--seed",
             SEED,
+            "--exclude-path-regex",
+            "/events$", // its answer has no end
             "--continue-on-failure",
             "--generation-deterministic",
         ],
