@@ -12,8 +12,9 @@ use engine::db::repos::Repo;
 use engine::diff::Diff;
 use engine::{Error, Result};
 use forge::Provider;
-use ingest::diffs::read_diff;
+use ingest::diffs::{diff_key, read_diff};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -26,6 +27,8 @@ const REQUEST_WAIT: Duration = Duration::from_millis(2_000);
 const RETRY_AFTER_S: u32 = 2;
 /// Diffs that are fetched at once.
 const FETCHES_MAX: usize = 16;
+/// Requests that may have a provider asked for them at once, those among them that no longer wait.
+const ASKED_MAX: usize = 256;
 /// How hard the text is compressed in the object store.
 const LEVEL: i32 = 3;
 
@@ -75,7 +78,7 @@ pub async fn store(
         what: format!("worker thread ({error})"),
     })?;
     let packed = packed.map_err(|error| Error::io("compress a diff", error))?;
-    app.blobs.put(&key(&hash), Bytes::from(packed)).await?;
+    app.blobs.put(&diff_key(&hash), Bytes::from(packed)).await?;
     let commits = commits.map(serde_json::to_string).transpose();
     let new = StoredDiff {
         repo_id: repo.id,
@@ -147,10 +150,15 @@ pub async fn find_soon(
     if app.forges.of(owner).is_none() {
         return Ok(find_diff(&mut app.db.read().await?, repo.id, base_sha, head_sha).await?);
     }
+    let Ok(place) = app.fetching.asked.clone().try_acquire_owned() else {
+        return Err(not_told_yet());
+    };
     let (app, owner, repo) = (app.clone(), owner.clone(), repo.clone());
     let (base_sha, head_sha) = (base_sha.to_owned(), head_sha.to_owned());
-    let work =
-        tokio::spawn(async move { find_or_fetch(&app, &owner, &repo, &base_sha, &head_sha).await });
+    let work = tokio::spawn(async move {
+        let _place = place;
+        find_or_fetch(&app, &owner, &repo, &base_sha, &head_sha).await
+    });
     match tokio::time::timeout(REQUEST_WAIT, work).await {
         Ok(Ok(Ok(diff))) => Ok(diff),
         Ok(Ok(Err(Trouble::Provider(error)))) => Err(error.into()),
@@ -159,12 +167,16 @@ pub async fn find_soon(
             what: format!("worker thread ({error})"),
         }
         .into()),
-        Err(_) => Err(crate::error::Error::Busy(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The git provider has not told the diff yet. Try again shortly.".into(),
-            RETRY_AFTER_S,
-        )),
+        Err(_) => Err(not_told_yet()),
     }
+}
+
+fn not_told_yet() -> crate::error::Error {
+    crate::error::Error::Busy(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The git provider has not told the diff yet. Try again shortly.".into(),
+        RETRY_AFTER_S,
+    )
 }
 
 /// Asks the provider, unless another one who wants the same has just done so.
@@ -213,8 +225,19 @@ impl From<forge::Commit> for GitCommit {
 }
 
 /// Turns of those who fetch: who wants the same waits for the first, and few fetch at once.
-#[derive(Default)]
-pub struct Fetching([tokio::sync::Mutex<()>; FETCHES_MAX]);
+pub struct Fetching {
+    lanes: [tokio::sync::Mutex<()>; FETCHES_MAX],
+    asked: Arc<Semaphore>,
+}
+
+impl Default for Fetching {
+    fn default() -> Fetching {
+        Fetching {
+            lanes: Default::default(),
+            asked: Arc::new(Semaphore::new(ASKED_MAX)),
+        }
+    }
+}
 
 impl Fetching {
     async fn turn(&self, key: &[&str]) -> tokio::sync::MutexGuard<'_, ()> {
@@ -223,7 +246,7 @@ impl Fetching {
             hasher.update(part.as_bytes());
         }
         let lane = usize::from(hasher.finalize().as_bytes()[0]) % FETCHES_MAX;
-        self.0[lane].lock().await
+        self.lanes[lane].lock().await
     }
 }
 
@@ -238,8 +261,4 @@ pub fn commits(stored: &StoredDiff) -> Result<Option<Vec<GitCommit>>> {
     commits
         .transpose()
         .map_err(|error| Error::corrupt("stored commits", error))
-}
-
-fn key(hash: &str) -> String {
-    format!("diffs/{hash}")
 }

@@ -5,9 +5,14 @@ use engine::db::diffs::StoredDiff;
 use engine::diff::{Diff, MAX_DIFF_BYTES};
 use engine::{Error, Result};
 
+/// Where the object store keeps the diff of this hash.
+pub fn diff_key(hash: &str) -> String {
+    format!("diffs/{hash}")
+}
+
 /// Reads a stored diff. Errors: `NotFound`, `Corrupt`.
 pub async fn read_diff(blobs: &dyn Blobs, stored: &StoredDiff) -> Result<Diff> {
-    let packed = blobs.get(&format!("diffs/{}", stored.hash)).await?;
+    let packed = blobs.get(&diff_key(&stored.hash)).await?;
     let size = usize::try_from(stored.size_bytes).unwrap_or(usize::MAX);
     let read = move || {
         let text = zstd::bulk::decompress(&packed, size.min(MAX_DIFF_BYTES));

@@ -9,7 +9,7 @@ use engine::compare::patch;
 use engine::db::uploads::UploadPack;
 use engine::diff::Diff;
 use engine::model::Totals;
-use ingest::components::Component;
+use ingest::component_totals;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -91,10 +91,10 @@ pub async fn get_components(State(app): State<App>, asked: Asked) -> Result<Resp
     drop(conn);
     let mut rows = Vec::with_capacity(yaml.components.len());
     for component in &yaml.components {
-        let totals = component_totals(&app, &pair.head_uploads, component).await?;
+        let totals = component_totals(&app.folds, &pair.head_uploads, component).await?;
         let base = match pair.base_uploads.is_empty() {
             true => None,
-            false => Some(component_totals(&app, &pair.base_uploads, component).await?),
+            false => Some(component_totals(&app.folds, &pair.base_uploads, component).await?),
         };
         let counts = |upload: &UploadPack| component.counts(upload);
         let includes = |path: &str| component.paths.includes(path);
@@ -107,25 +107,6 @@ pub async fn get_components(State(app): State<App>, asked: Asked) -> Result<Resp
         });
     }
     Ok(Json(rows).into_response())
-}
-
-/// Counts of a component's files, as far as the uploads that count for it know them.
-async fn component_totals(
-    app: &App,
-    uploads: &[UploadPack],
-    component: &Component,
-) -> engine::Result<Totals> {
-    let uploads = uploads.iter().filter(|upload| component.counts(upload));
-    let uploads: Vec<UploadPack> = uploads.cloned().collect();
-    let report = app.folds.report(&packs(&uploads)?).await?;
-    let mut totals = Totals::default();
-    let files = report.files.iter();
-    for file in files.filter(|file| component.paths.includes(&file.path)) {
-        totals += file.totals;
-        totals.files += u64::from(file.totals.lines > 0 || !component.names_flags());
-    }
-    totals.sessions = uploads.len() as u64;
-    Ok(totals)
 }
 
 /// Counts of the uploads with a flag; `None` if there are none.
