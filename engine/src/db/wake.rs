@@ -1,7 +1,7 @@
 //! Wake-ups: who waits for a topic is told after the commit that concerns it, on every node.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
@@ -14,30 +14,51 @@ use crate::error::Result;
 pub(crate) const CHANNEL: &str = "hitline";
 /// Pause before the listener tries a lost server again.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// Topics that are kept whether or not somebody is subscribed to them.
+const TOPICS_MIN: usize = 64;
 
 /// The topics that someone in this process has subscribed to.
 #[derive(Clone, Default)]
-pub(crate) struct Topics(Arc<Mutex<HashMap<String, watch::Sender<u64>>>>);
+pub(crate) struct Topics(Arc<Mutex<Subscribed>>);
+
+#[derive(Default)]
+struct Subscribed {
+    senders: HashMap<String, watch::Sender<u64>>,
+    /// Topics that still had subscribers when the others were last forgotten.
+    kept: usize,
+}
 
 impl Topics {
     pub(crate) fn subscribe(&self, topic: &str) -> watch::Receiver<u64> {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        topics.entry(topic.to_owned()).or_default().subscribe()
+        let mut subscribed = self.lock();
+        subscribed.forget_deserted();
+        let senders = &mut subscribed.senders;
+        senders.entry(topic.to_owned()).or_default().subscribe()
     }
 
     pub(crate) fn wake(&self, topic: &str) {
-        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = topics.get(topic) {
+        if let Some(sender) = self.lock().senders.get(topic) {
             bump(sender);
         }
     }
 
     fn wake_all(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .for_each(bump);
+        self.lock().senders.values().for_each(bump);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Subscribed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscribed {
+    /// Forgets topics without subscribers, once they may be as many as the others: there is one for each commit that
+    /// somebody has waited for. Costs, on average, a constant time for each subscription.
+    fn forget_deserted(&mut self) {
+        if self.senders.len() > 2 * self.kept.max(TOPICS_MIN) {
+            self.senders.retain(|_, sender| sender.receiver_count() > 0);
+            self.kept = self.senders.len();
+        }
     }
 }
 
@@ -79,5 +100,23 @@ async fn listen(mut listener: PgListener, topics: Topics) {
                 topics.wake_all();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_that_nobody_waits_for_are_forgotten_and_the_others_wake() {
+        let topics = Topics::default();
+        let mut waiting = topics.subscribe("waiting");
+        for passed in 0..10_000 {
+            topics.subscribe(&format!("passed {passed}"));
+        }
+        assert!(topics.lock().senders.len() <= 2 * TOPICS_MIN + 1);
+        waiting.borrow_and_update();
+        topics.wake("waiting");
+        assert!(waiting.has_changed().expect("its sender is kept"));
     }
 }
