@@ -88,6 +88,25 @@ fn codes(outcome: &Outcome) -> Vec<ProblemCode> {
         .collect()
 }
 
+/// A file of which each part names the same source is cut nowhere.
+#[test]
+fn elements_of_one_source_inside_each_other() {
+    for (start, end) in [
+        ("<class filename=\"a\">", "</class>"),
+        ("<statement><source>a</source>", "</statement>"),
+    ] {
+        let count = 16 * MB / start.len();
+        for root in ["coverage", "scoverage", "statements"] {
+            let content = format!(
+                "<{root}>{}{}</{root}>",
+                start.repeat(count),
+                end.repeat(count)
+            );
+            check_calm(&read("", content), root);
+        }
+    }
+}
+
 #[test]
 fn nested_xml_of_every_format() {
     for start in XML {

@@ -10,6 +10,9 @@ use crate::error::Result;
 /// Pieces have about so many bytes.
 pub(super) const PIECE_BYTES: usize = 1 << 20;
 
+/// Ends of records in a row at which a cut is tried, before the next try is a piece further on.
+const TRIES: usize = 16;
+
 /// Cuts a file behind ends of records, unless one thread reads it all.
 pub(super) fn cut<'a>(content: &'a [u8], end: &[u8]) -> Vec<&'a [u8]> {
     cut_where(content, end, |_, _| true)
@@ -52,13 +55,20 @@ fn cut_where<'a>(
     let end = Finder::new(end);
     let mut pieces = Vec::with_capacity(content.len() / PIECE_BYTES + 1);
     let (mut rest, mut from) = (content, PIECE_BYTES);
+    let mut tries = 0;
     while let Some(found) = rest.get(from..).and_then(|rest| end.find(rest)) {
         let (piece, behind) = rest.split_at(from + found + end.needle().len());
         if may_cut(piece, behind) {
             pieces.push(piece);
             (rest, from) = (behind, PIECE_BYTES);
+            tries = 0;
         } else {
+            tries += 1;
             from = piece.len();
+            // What may not be cut costs a look at each end; there may be very many.
+            if tries % TRIES == 0 {
+                from += PIECE_BYTES;
+            }
         }
     }
     pieces.push(rest);
@@ -144,14 +154,19 @@ pub(super) fn is_first(piece: &[u8], content: &[u8]) -> bool {
     std::ptr::eq(piece.as_ptr(), content.as_ptr())
 }
 
-/// Whether what follows the last `key` before a cut, up to `end`, differs from what follows the first behind it.
+/// Whether what follows the last `key` before a cut, up to `end`, differs from what follows the first behind it, as
+/// far as both stand within a piece's length of the cut.
 pub(super) fn differs(before: &[u8], behind: &[u8], key: &[u8], end: u8) -> bool {
-    let value = |text: &[u8], at: usize| {
-        let value = &text[at + key.len()..];
-        value[..memchr(end, value).unwrap_or(value.len())].to_vec()
-    };
+    fn value<'t>(text: &'t [u8], start: usize, end: u8) -> &'t [u8] {
+        let value = &text[start..];
+        &value[..memchr(end, value).unwrap_or(value.len())]
+    }
+    let before = &before[before.len().saturating_sub(PIECE_BYTES)..];
+    let behind = &behind[..behind.len().min(PIECE_BYTES)];
     match (memmem::rfind(before, key), memmem::find(behind, key)) {
-        (Some(last), Some(first)) => value(before, last) != value(behind, first),
+        (Some(last), Some(first)) => {
+            value(before, last + key.len(), end) != value(behind, first + key.len(), end)
+        }
         _ => false,
     }
 }
@@ -179,6 +194,31 @@ mod tests {
                     .all(|piece| piece.ends_with(b"\nend_of_record"))
         );
         assert!(last.ends_with(b"DA:1,1"));
+    }
+
+    #[test]
+    fn few_ends_are_looked_at_where_no_cut_may_be() {
+        let content = "</a>".repeat(8 * PIECE_BYTES / 4);
+        let tries = std::sync::atomic::AtomicUsize::new(0);
+        let refuse = |_: &[u8], _: &[u8]| {
+            tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            false
+        };
+        let pieces = in_parallel(|| cut_where(content.as_bytes(), b"</a>", &refuse).len());
+        assert_eq!(pieces, 1);
+        assert!((TRIES..=8 * TRIES).contains(&tries.into_inner()));
+    }
+
+    #[test]
+    fn what_differs_is_looked_for_near_the_cut() {
+        let differ = |before: &str, behind: &str| {
+            differs(before.as_bytes(), behind.as_bytes(), b"file=\"", b'"')
+        };
+        assert!(differ("<a file=\"x\"/>", "<a file=\"y\"/>"));
+        assert!(!differ("<a file=\"x\"/>", "<a file=\"x\"/>"));
+        let far = " ".repeat(PIECE_BYTES);
+        assert!(!differ("<a file=\"x\"/>", &format!("{far}<a file=\"y\"/>")));
+        assert!(!differ(&format!("<a file=\"x\"/>{far}"), "<a file=\"y\"/>"));
     }
 
     #[test]
