@@ -157,7 +157,7 @@ pub(super) fn is_first(piece: &[u8], content: &[u8]) -> bool {
 /// Whether what follows the last `key` before a cut, up to `end`, differs from what follows the first behind it, as
 /// far as both stand within a piece's length of the cut.
 pub(super) fn differs(before: &[u8], behind: &[u8], key: &[u8], end: u8) -> bool {
-    fn value<'t>(text: &'t [u8], start: usize, end: u8) -> &'t [u8] {
+    fn value(text: &[u8], start: usize, end: u8) -> &[u8] {
         let value = &text[start..];
         &value[..memchr(end, value).unwrap_or(value.len())]
     }
