@@ -4,6 +4,7 @@
 //! to its [`end`](Cursor::end) is JSON (but of texts that are skipped nobody looks whether they are
 //! UTF-8). Source: RFC 8259.
 
+mod counts;
 mod entries;
 mod rows;
 
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use crate::error::Failure;
 use crate::number::{Window, digits};
 
+pub(crate) use counts::{Counts, Word, Words};
 pub(crate) use entries::{entries, last_of_each};
 use rows::short_rows;
 
@@ -58,14 +60,6 @@ pub(crate) enum Value<'a> {
     Array,
     /// An object, not read yet.
     Object,
-}
-
-/// An element of a list of counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Element {
-    Null,
-    MinusOne,
-    Count(u64),
 }
 
 /// A place in a JSON document.
@@ -415,61 +409,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads on in the array that is open while its elements are counts, -1 or `null`, and calls `each` for
-    /// them. Tells whether an element of another form stands at the cursor; `false` is the array's end.
-    #[inline]
-    pub(crate) fn counts(&mut self, first: &mut bool, mut each: impl FnMut(Element)) -> Step<bool> {
-        let mut gap = Gap::default();
-        loop {
-            if !gap.skip(self) {
-                let before = self.at;
-                if !self.element(first)? {
-                    return Ok(false);
-                }
-                gap = Gap::of(&self.bytes[before..self.at]);
-            }
-            let Some((element, length)) = element_of_counts(self.rest()) else {
-                return Ok(true);
-            };
-            each(element);
-            self.at += length;
-            if let [b',', b' ' | b'-' | b'n' | b'0'..=b'9', ..] = self.rest() {
-                self.short_counts(&mut each);
-            }
-        }
-    }
-
-    /// Takes most of the run of short elements at the cursor, each with the comma before it.
-    #[inline(always)]
-    fn short_counts(&mut self, each: &mut impl FnMut(Element)) {
-        while let Some(mut window) = Window::new(self.rest()) {
-            window.skip(1);
-            let mut comma = 0;
-            loop {
-                let start = after_blank(&mut window, comma + 1);
-                let end = window.next_other();
-                if is_short_number(&window, start, end) && window.byte(end) == b',' {
-                    each(Element::Count(window.number(start, end)));
-                    comma = end;
-                } else if end == start && window.from(start).starts_with(b"null,") {
-                    each(Element::Null);
-                    window.skip(4);
-                    comma = start + 4;
-                } else if end == start && window.from(start).starts_with(b"-1,") {
-                    each(Element::MinusOne);
-                    window.skip(1);
-                    comma = start + 2;
-                } else {
-                    break;
-                }
-            }
-            self.at += comma;
-            if comma == 0 {
-                return;
-            }
-        }
-    }
-
     /// Calls `each` for most of the run of rows at the cursor that are three short numbers and three truth
     /// values, which are 1 or 0. The array that they stand in is open; a comma is before the cursor's row
     /// unless it is the `first`.
@@ -685,51 +624,6 @@ fn number_lists_end(bytes: &[u8], is_nested: bool) -> bool {
         [.., before, b']'] if is_nested => *before == b']',
         [.., b'[' | b'0'..=b'9', b']'] | [.., b'l', b'l', b']'] => true,
         _ => false,
-    }
-}
-
-/// The element of a list of counts at the start and its length; `None` for one of another form.
-#[inline]
-fn element_of_counts(text: &[u8]) -> Option<(Element, usize)> {
-    if text.starts_with(b"null") {
-        return Some((Element::Null, b"null".len()));
-    }
-    let (value, length) = plain_count(text);
-    (length > 0).then_some((Element::Count(value), length))
-}
-
-/// The comma and the blanks between two elements, which stand between the next two as well as a rule.
-#[derive(Clone, Copy, Default)]
-struct Gap {
-    /// Its bytes, behind those that are none of it.
-    bytes: u128,
-    length: usize,
-}
-
-impl Gap {
-    /// What stands before an element; nothing where that is no gap, or a long one.
-    fn of(text: &[u8]) -> Gap {
-        let mut bytes = [0; size_of::<u128>()];
-        let length = text.len();
-        if !text.starts_with(b",") || length > bytes.len() {
-            return Gap::default();
-        }
-        let from = bytes.len() - length;
-        bytes[from..].copy_from_slice(text);
-        let bytes = u128::from_le_bytes(bytes);
-        Gap { bytes, length }
-    }
-
-    /// Moves behind the gap if it is what stands at the cursor.
-    #[inline]
-    fn skip(self, cursor: &mut Cursor<'_>) -> bool {
-        let Some(bytes) = cursor.rest().first_chunk().filter(|_| self.length > 0) else {
-            return false;
-        };
-        let behind = u128::BITS - 8 * self.length as u32;
-        let is_here = u128::from_le_bytes(*bytes) << behind == self.bytes;
-        cursor.at += if is_here { self.length } else { 0 };
-        is_here
     }
 }
 
@@ -1027,50 +921,6 @@ mod tests {
                     .unwrap_or(false),
                 "{list}"
             );
-        }
-    }
-
-    fn counted(list: &str) -> Step<(Vec<Element>, usize)> {
-        let mut cursor = Cursor::new(list.as_bytes());
-        let (mut first, mut found) = (true, Vec::new());
-        cursor.expect(b'[')?;
-        while cursor.counts(&mut first, |element| found.push(element))? {
-            cursor.skip()?;
-        }
-        Ok((found, cursor.at))
-    }
-
-    #[test]
-    fn counts_are_read_however_they_are_written() {
-        use Element::{Count, MinusOne, Null};
-        let elements: Vec<(Element, String)> = (0..1000)
-            .map(|i: u64| match i % 7 {
-                3 | 4 => (Null, "null".into()),
-                5 if i.is_multiple_of(3) => (MinusOne, "-1".into()),
-                _ => (Count(i * i * i), (i * i * i).to_string()),
-            })
-            .collect();
-        // What is not read at once is read as any value, so -1 may be missing.
-        let expected: Vec<Element> = elements.iter().map(|(element, _)| *element).collect();
-        let texts: Vec<&str> = elements.iter().map(|(_, text)| &**text).collect();
-        for gap in [",", ", ", ",\n    ", ",\n                      ", " ,\t"] {
-            let list = format!("[{}]", texts.join(gap));
-            let (mut found, end) = counted(&list).unwrap();
-            let mut expected = expected.clone();
-            if found.len() < expected.len() {
-                found.retain(|element| *element != MinusOne);
-                expected.retain(|element| *element != MinusOne);
-            }
-            assert_eq!((found, end), (expected, list.len()), "{gap:?}");
-            for broken in [
-                list.replace("]", ",]"),
-                list.replace("512", "0512"),
-                list.replacen(gap, &format!(",{gap}"), 500),
-                list.replacen(gap, " ", 3),
-                list.replace("]", &format!("{gap}]")),
-            ] {
-                assert!(counted(&broken).is_err(), "{broken:.300}");
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Numbers as reports write them.
 
-use engine::simd::other_than_digits;
+use engine::simd::{equal_to, other_than_digits};
 
 /// The digit `0` in every byte.
 pub(crate) const ZEROS: u64 = 0x3030_3030_3030_3030;
@@ -98,6 +98,19 @@ impl<'a> Window<'a> {
         let text: &[u8; Window::BYTES + 8] = text.first_chunk()?;
         let others = other_than_digits(text.first_chunk()?);
         Some(Window { text, others })
+    }
+
+    /// A bit for every digit in the window, the first byte's lowest, before anything was taken.
+    #[inline(always)]
+    pub(crate) fn digits(&self) -> u64 {
+        !self.others
+    }
+
+    /// A bit for every byte in the window that equals `byte`, the first byte's lowest.
+    #[inline(always)]
+    pub(crate) fn equal_to(&self, byte: u8) -> u64 {
+        let window = self.text.first_chunk();
+        window.map_or(0, |window| equal_to(window, byte))
     }
 
     /// The place of the next byte that is no digit; [`Window::BYTES`] when there is none.

@@ -184,6 +184,7 @@ impl FileCoverage {
     }
 
     /// Makes a plain row one that does not count.
+    #[inline]
     pub(super) fn uncount(&mut self, row: usize) {
         debug_assert_eq!(self.marks[row], PLAIN);
         self.marks[row] = Kind::Line as u8;

@@ -8,7 +8,7 @@ use engine::model::{Coverage, FileBuilder, Kind};
 
 use super::{Body, Context, FoundFile, MAX_LINE};
 use crate::error::{Failure, Result};
-use crate::json::{Cursor, Element, Step, Value};
+use crate::json::{Counts, Cursor, Step, Value, Word, Words};
 use crate::number::{count, integer};
 
 /// What a format makes of a value.
@@ -39,11 +39,8 @@ struct Odd {
 /// memory.
 #[derive(Default)]
 pub(super) struct Lines {
-    plain: Vec<u32>,
-    /// Hits of `plain`.
-    hits: Vec<u64>,
-    /// Places in `plain` of lines that do not count.
-    nulls: Vec<u32>,
+    /// Plain rows, and those that do not count.
+    plain: Counts,
     odd: Vec<Odd>,
     /// Lines whose value is wrong.
     wrong: Vec<u32>,
@@ -62,8 +59,6 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn clear(&mut self) {
         self.plain.clear();
-        self.hits.clear();
-        self.nulls.clear();
         self.odd.clear();
         self.wrong.clear();
         self.no_line = None;
@@ -75,7 +70,7 @@ impl Lines {
 
     /// Whether nothing was said, be it right or wrong.
     pub(super) fn is_empty(&self) -> bool {
-        self.plain.is_empty()
+        self.plain.lines.is_empty()
             && self.odd.is_empty()
             && self.wrong.is_empty()
             && self.no_line.is_none()
@@ -126,25 +121,12 @@ impl Lines {
         from: u32,
         reading: Reading,
     ) -> Step<()> {
-        let null = reading(&Value::Null);
-        let minus_one = reading(&Value::Number(b"-1"));
+        let words = Words {
+            null: word(reading(&Value::Null)),
+            minus_one: word(reading(&Value::Number(b"-1"))),
+        };
         let mut line = from;
-        while cursor.counts(first, |element| {
-            let cell = match element {
-                Element::Count(hits) if line.wrapping_sub(1) < MAX_LINE => {
-                    self.plain.push(line);
-                    self.hits.push(hits);
-                    Cell::Skipped
-                }
-                Element::Count(_) => Cell::Row(Kind::Line, Coverage::Hits(0)),
-                Element::Null => null,
-                Element::MinusOne => minus_one,
-            };
-            if cell != Cell::Skipped {
-                self.cell(line, cell);
-            }
-            line = line.saturating_add(1);
-        })? {
+        while cursor.counts(first, words, &mut line, &mut self.plain)? {
             self.value(cursor, line, reading)?;
             line = line.saturating_add(1);
         }
@@ -172,8 +154,7 @@ impl Lines {
     pub(super) fn short_entries(&mut self, cursor: &mut Cursor<'_>, first: &mut bool) -> Step<()> {
         cursor.short_entries(first, |line, hits| {
             if line <= u64::from(MAX_LINE) {
-                self.plain.push(line as u32);
-                self.hits.push(hits);
+                self.plain.push(line as u32, hits);
             } else {
                 self.cut = true;
             }
@@ -193,8 +174,7 @@ impl Lines {
                 let line = u32::try_from(line).unwrap_or(u32::MAX);
                 match cursor.count()? {
                     Some(hits) if line <= MAX_LINE => {
-                        self.plain.push(line);
-                        self.hits.push(hits);
+                        self.plain.push(line, hits);
                         Ok(())
                     }
                     Some(_) => {
@@ -235,17 +215,14 @@ impl Lines {
             _ if line == 0 => self.below_one = Some(0),
             Cell::Wrong => self.wrong.push(line),
             Cell::Row(Kind::Line, Coverage::Hits(hits)) => {
-                self.plain.push(line);
-                self.hits.push(hits);
+                self.plain.push(line, hits);
             }
             Cell::Row(Kind::Line, Coverage::Null) => {
-                self.nulls.push(self.plain.len() as u32);
-                self.plain.push(line);
-                self.hits.push(0);
+                self.plain.push_uncounted(line);
             }
             Cell::Row(kind, coverage) => self.odd.push(Odd {
                 line,
-                after: self.plain.len(),
+                after: self.plain.lines.len(),
                 kind,
                 coverage,
             }),
@@ -295,10 +272,9 @@ impl Lines {
 
     fn build(&self) -> engine::model::FileCoverage {
         let mut file = FileBuilder::new();
-        let ascends = |lines: &mut dyn Iterator<Item = u32>| lines.is_sorted_by(|a, b| a < b);
-        if ascends(&mut self.plain.iter().copied())
-            && ascends(&mut self.odd.iter().map(|odd| odd.line))
-        {
+        let ascend = self.plain.lines.is_sorted_by(|a, b| a < b)
+            && self.odd.is_sorted_by(|a, b| a.line < b.line);
+        if ascend {
             self.merge(&mut file);
         } else {
             self.sort(&mut file);
@@ -308,9 +284,9 @@ impl Lines {
 
     /// Both kinds of rows ascend.
     fn merge(&self, file: &mut FileBuilder) {
-        let (mut from, mut nulls) = (0, &self.nulls[..]);
+        let (mut from, mut nulls) = (0, &self.plain.uncounted[..]);
         for odd in &self.odd {
-            let run = self.plain[from..]
+            let run = self.plain.lines[from..]
                 .iter()
                 .take_while(|&&line| line < odd.line)
                 .count();
@@ -318,7 +294,7 @@ impl Lines {
             file.append(odd.line, odd.kind, odd.coverage, None, None);
             from += run;
         }
-        self.push_rows(from..self.plain.len(), nulls, file);
+        self.push_rows(from..self.plain.lines.len(), nulls, file);
     }
 
     /// Adds plain rows. `nulls` are the places from there on that do not count; gives those behind the rows.
@@ -328,7 +304,10 @@ impl Lines {
         nulls: &'n [u32],
         file: &mut FileBuilder,
     ) -> &'n [u32] {
-        let (lines, hits) = (&self.plain[rows.clone()], &self.hits[rows.clone()]);
+        let (lines, hits) = (
+            &self.plain.lines[rows.clone()],
+            &self.plain.hits[rows.clone()],
+        );
         let (nulls, behind) =
             nulls.split_at(nulls.partition_point(|&place| (place as usize) < rows.end));
         match nulls {
@@ -344,13 +323,13 @@ impl Lines {
     /// Lines in any order. Of a line that came twice the last record counts, as in any JSON object.
     fn sort(&self, file: &mut FileBuilder) {
         let mut rows: Vec<(u32, Kind, Coverage)> =
-            Vec::with_capacity(self.plain.len() + self.odd.len());
+            Vec::with_capacity(self.plain.lines.len() + self.odd.len());
         let plain = |at: usize| {
-            let coverage = match self.nulls.binary_search(&(at as u32)) {
+            let coverage = match self.plain.uncounted.binary_search(&(at as u32)) {
                 Ok(_) => Coverage::Null,
-                Err(_) => Coverage::Hits(self.hits[at]),
+                Err(_) => Coverage::Hits(self.plain.hits[at]),
             };
-            (self.plain[at], Kind::Line, coverage)
+            (self.plain.lines[at], Kind::Line, coverage)
         };
         let mut from = 0;
         for odd in &self.odd {
@@ -358,7 +337,7 @@ impl Lines {
             rows.push((odd.line, odd.kind, odd.coverage));
             from = odd.after;
         }
-        rows.extend((from..self.plain.len()).map(plain));
+        rows.extend((from..self.plain.lines.len()).map(plain));
         rows.sort_by_key(|row| row.0);
         let last_of_line = rows
             .chunk_by(|a, b| a.0 == b.0)
@@ -366,6 +345,15 @@ impl Lines {
         for &(line, kind, coverage) in last_of_line {
             file.append(line, kind, coverage, None, None);
         }
+    }
+}
+
+/// What a cell is as a word among counts.
+fn word(cell: Cell) -> Word {
+    match cell {
+        Cell::Skipped => Word::Skipped,
+        Cell::Row(Kind::Line, Coverage::Null) => Word::Uncounted,
+        Cell::Row(..) | Cell::Wrong => Word::Odd,
     }
 }
 
