@@ -48,6 +48,8 @@ enum FormatName {
     Cobertura,
     /// A JSON object a line
     Ndjson,
+    /// Apache Parquet: a row a line
+    Parquet,
 }
 
 impl From<FormatName> for Format {
@@ -56,6 +58,7 @@ impl From<FormatName> for Format {
             FormatName::Lcov => Format::Lcov,
             FormatName::Cobertura => Format::Cobertura,
             FormatName::Ndjson => Format::Ndjson,
+            FormatName::Parquet => Format::Parquet,
         }
     }
 }

@@ -42,7 +42,7 @@ const STORED: &str = "codecov";
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct FormatKey {
-    /// `lcov`, `cobertura`, `ndjson` or `codecov`, the form in which Codecov stores reports.
+    /// `lcov`, `cobertura`, `ndjson`, `parquet` or `codecov`, the form in which Codecov stores reports.
     pub format: String,
 }
 
@@ -109,7 +109,7 @@ impl Form {
     params(CommitKey, FormatKey, ExportQuery),
     responses(
         (status = 200, description = "The report", content(
-            (String = "text/plain"), (String = "application/xml"), (String = "application/x-ndjson"),
+            (String = "text/plain"), (String = "application/xml"), (String = "application/x-ndjson"), (Vec<u8> = "application/vnd.apache.parquet"),
             (StoredBody = "application/json"))),
         (status = 304, description = "as the client knows it"),
         (status = 404, body = Detail)))]

@@ -50,6 +50,19 @@ async fn exports_hold_the_whole_report() {
 }
 
 #[tokio::test]
+async fn export_as_parquet_is_a_whole_file() {
+    let api = Api::start().await;
+    let path = format!("widgets/commits/{HEAD}/export/parquet");
+    let answer = get(&api, &path, &[]).await;
+    let content_type = &answer.headers()[CONTENT_TYPE];
+    assert_eq!(content_type, "application/vnd.apache.parquet");
+    let bytes = answer.bytes().await.unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    let is_named = |path: &[u8]| bytes.windows(path.len()).any(|part| part == path);
+    assert!(is_named(b"arms_total"));
+}
+
+#[tokio::test]
 async fn stored_form_names_what_each_upload_says_of_each_line() {
     let api = Api::start().await;
     let path = format!("widgets/commits/{HEAD}/export/codecov");

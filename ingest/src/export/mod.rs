@@ -6,6 +6,7 @@
 mod cobertura;
 mod lcov;
 mod ndjson;
+mod parquet;
 
 use engine::model::{Coverage, Evidence, FileCoverage, Kind, State, Totals};
 
@@ -21,11 +22,18 @@ pub enum Format {
     Cobertura,
     /// A JSON object a line: the totals, then each file.
     Ndjson,
+    /// Apache Parquet: a row a line.
+    Parquet,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 3] = [Format::Lcov, Format::Cobertura, Format::Ndjson];
+    pub const ALL: [Format; 4] = [
+        Format::Lcov,
+        Format::Cobertura,
+        Format::Ndjson,
+        Format::Parquet,
+    ];
 
     /// Its name in URLs and options.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +41,7 @@ impl Format {
             Format::Lcov => "lcov",
             Format::Cobertura => "cobertura",
             Format::Ndjson => "ndjson",
+            Format::Parquet => "parquet",
         }
     }
 
@@ -49,6 +58,7 @@ impl Format {
             Format::Lcov => "text/plain; charset=utf-8",
             Format::Cobertura => "application/xml",
             Format::Ndjson => "application/x-ndjson",
+            Format::Parquet => "application/vnd.apache.parquet",
         }
     }
 
@@ -58,6 +68,7 @@ impl Format {
             Format::Lcov => "lcov.info",
             Format::Cobertura => "cobertura.xml",
             Format::Ndjson => "coverage.ndjson",
+            Format::Parquet => "coverage.parquet",
         }
     }
 
@@ -89,43 +100,54 @@ impl ArmCounts {
 }
 
 /// Writes one report.
-pub struct Writer {
-    format: Format,
-    package: Option<String>,
+pub struct Writer(Form);
+
+/// A format, and what its writer keeps from file to file.
+enum Form {
+    Lcov,
+    /// The package that is open.
+    Cobertura(Option<String>),
+    Ndjson,
+    Parquet(Box<parquet::Table>),
 }
 
 impl Writer {
     /// A writer of that format.
     pub fn new(format: Format) -> Writer {
-        Writer {
-            format,
-            package: None,
-        }
+        Writer(match format {
+            Format::Lcov => Form::Lcov,
+            Format::Cobertura => Form::Cobertura(None),
+            Format::Ndjson => Form::Ndjson,
+            Format::Parquet => Form::Parquet(Box::new(parquet::Table::new())),
+        })
     }
 
     /// What stands before the files. `arms` count where the format tells them first.
     pub fn start(&mut self, totals: &Totals, arms: ArmCounts, now_us: i64, out: &mut Vec<u8>) {
-        match self.format {
-            Format::Lcov => lcov::start(out),
-            Format::Cobertura => cobertura::start(totals, arms, now_us, out),
-            Format::Ndjson => ndjson::start(totals, out),
+        match self.0 {
+            Form::Lcov => lcov::start(out),
+            Form::Cobertura(_) => cobertura::start(totals, arms, now_us, out),
+            Form::Ndjson => ndjson::start(totals, out),
+            Form::Parquet(_) => {}
         }
     }
 
     /// One file; files come in the order of their paths.
     pub fn file(&mut self, path: &str, file: &FileCoverage, out: &mut Vec<u8>) {
-        match self.format {
-            Format::Lcov => lcov::file(path, file, out),
-            Format::Cobertura => cobertura::file(&mut self.package, path, file, out),
-            Format::Ndjson => ndjson::file(path, file, out),
+        match &mut self.0 {
+            Form::Lcov => lcov::file(path, file, out),
+            Form::Cobertura(package) => cobertura::file(package, path, file, out),
+            Form::Ndjson => ndjson::file(path, file, out),
+            Form::Parquet(table) => table.file(path, file, out),
         }
     }
 
     /// What stands behind the files.
     pub fn end(&mut self, out: &mut Vec<u8>) {
-        match self.format {
-            Format::Cobertura => cobertura::end(self.package.take(), out),
-            Format::Lcov | Format::Ndjson => {}
+        match &mut self.0 {
+            Form::Cobertura(package) => cobertura::end(package.take(), out),
+            Form::Parquet(table) => table.end(out),
+            Form::Lcov | Form::Ndjson => {}
         }
     }
 }
