@@ -2,6 +2,7 @@
 
 use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 
+use super::compress::{compress, decompress};
 use crate::model::file::{ARMS, COMPLEXITY, PLAIN};
 use crate::model::{ArmId, ArmRow, Arms, Complexity, Coverage, FileCoverage, Part};
 use crate::schema::pack as fb;
@@ -9,8 +10,6 @@ use crate::{Error, Result};
 
 /// Largest chunk that is read, uncompressed: 50 million rows of the plainest kind.
 const CHUNK_MAX_BYTES: u32 = 1 << 30;
-/// Compression level: 3 costs a tenth of parsing and halves what level 1 leaves.
-const LEVEL: i32 = 3;
 
 const MISSED_KNOWN: u8 = 1;
 const MIXED: u8 = 1 << 1;
@@ -58,8 +57,7 @@ pub fn encode_chunk(file: &FileCoverage) -> Result<(Vec<u8>, u32)> {
         .ok()
         .filter(|&size| size <= CHUNK_MAX_BYTES)
         .ok_or_else(|| Error::invalid("file", format!("its evidence has {} bytes", data.len())))?;
-    let compressed =
-        zstd::bulk::compress(data, LEVEL).map_err(|e| Error::io("compress chunk", e))?;
+    let compressed = compress(data).map_err(|e| Error::io("compress chunk", e))?;
     Ok((compressed, size))
 }
 
@@ -169,7 +167,7 @@ pub fn decode_chunk(compressed: &[u8], size: u32) -> Result<FileCoverage> {
     if size > CHUNK_MAX_BYTES {
         return Err(corrupt("too large"));
     }
-    let bytes = zstd::bulk::decompress(compressed, size as usize).map_err(corrupt)?;
+    let bytes = decompress(compressed, size as usize).map_err(corrupt)?;
     let chunk = flatbuffers::root::<fb::Chunk<'_>>(&bytes).map_err(corrupt)?;
     let lines = decode_gaps(chunk.gaps().bytes())?;
     let hits = decode_hits(&chunk);

@@ -2,14 +2,13 @@
 
 use flatbuffers::FlatBufferBuilder;
 
+use super::compress::{compress, decompress};
 use crate::model::Totals;
 use crate::schema::pack as fb;
 use crate::{Error, Result};
 
 /// Largest header that is read, uncompressed: about 4 million files.
 const HEADER_MAX_BYTES: usize = 512 << 20;
-/// Compression level of the header: paths compress well at any.
-const LEVEL: i32 = 3;
 
 /// One file of a pack.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,8 +96,7 @@ impl Header {
         };
         let root = fb::Header::create(&mut fbb, &args);
         fbb.finish_minimal(root);
-        zstd::bulk::compress(fbb.finished_data(), LEVEL)
-            .map_err(|e| Error::io("compress pack header", e))
+        compress(fbb.finished_data()).map_err(|e| Error::io("compress pack header", e))
     }
 
     /// Reads what [`encode`](Self::encode) wrote, verified. Errors: `Corrupt`.
@@ -110,7 +108,7 @@ impl Header {
             .and_then(|size| usize::try_from(size).ok())
             .filter(|&size| size <= HEADER_MAX_BYTES)
             .ok_or_else(|| corrupt("no size, or too large".into()))?;
-        let bytes = zstd::bulk::decompress(compressed, size).map_err(|e| corrupt(e.to_string()))?;
+        let bytes = decompress(compressed, size).map_err(|e| corrupt(e.to_string()))?;
         let options = flatbuffers::VerifierOptions {
             max_tables: usize::MAX,
             max_apparent_size: usize::MAX,

@@ -5,6 +5,7 @@
 //! released stays readable.
 
 mod chunk;
+mod compress;
 mod header;
 mod reader;
 mod selected;
