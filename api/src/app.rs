@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::diffs::Fetching;
 use crate::forges::Forges;
 use crate::handlers::graphs::Drawn;
+use crate::handlers::rest::etag::Answers;
 use crate::middleware::limit::RateLimit;
 use crate::sync::Sync;
 
@@ -47,6 +48,8 @@ pub struct App {
     pub key: Secret,
     /// Graphs that were drawn.
     pub graphs: Arc<Drawn>,
+    /// Answers that were given.
+    pub answers: Arc<Answers>,
 }
 
 impl App {
@@ -81,6 +84,7 @@ impl App {
             refusal_limit,
             key,
             graphs: Arc::default(),
+            answers: Arc::default(),
         })
     }
 

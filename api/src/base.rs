@@ -101,7 +101,7 @@ pub async fn choose_base(
     {
         return Ok(Some(Base::exact(commit, Rule::PullBase)));
     }
-    let parents = list_parents(conn, repo.id, &head.sha, ANCESTORS).await?;
+    let parents = list_parents(conn, repo.id, &head.sha, None, ANCESTORS).await?;
     let outside = parents
         .into_iter()
         .find(|parent| parent.pull_id != Some(pull.number));

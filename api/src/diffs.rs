@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use engine::blob::Blobs as _;
+use engine::db::Conn;
 use engine::db::diffs::{DiffSource, StoredDiff, find_diff, upsert_diff};
 use engine::db::owners::Owner;
 use engine::db::repos::Repo;
@@ -138,29 +139,32 @@ pub async fn find_or_fetch(
     }
 }
 
-/// The same for a request: it waits a while, and the work goes on when it no longer does. Errors: 503 then, else the
-/// provider's.
+/// The same for a request: it waits a while, and the work goes on when it no longer does. Meanwhile it holds no
+/// connection. Errors: 503 then, else the provider's.
 pub async fn find_soon(
     app: &App,
+    mut conn: Conn,
     owner: &Owner,
     repo: &Repo,
     base_sha: &str,
     head_sha: &str,
-) -> crate::error::Result<Option<StoredDiff>> {
+) -> crate::error::Result<(Conn, Option<StoredDiff>)> {
     if app.forges.of(owner).is_none() {
-        return Ok(find_diff(&mut app.db.read().await?, repo.id, base_sha, head_sha).await?);
+        let stored = find_diff(&mut conn, repo.id, base_sha, head_sha).await?;
+        return Ok((conn, stored));
     }
+    drop(conn);
     let Ok(place) = app.fetching.asked.clone().try_acquire_owned() else {
         return Err(not_told_yet());
     };
-    let (app, owner, repo) = (app.clone(), owner.clone(), repo.clone());
+    let (worker, owner, repo) = (app.clone(), owner.clone(), repo.clone());
     let (base_sha, head_sha) = (base_sha.to_owned(), head_sha.to_owned());
     let work = tokio::spawn(async move {
         let _place = place;
-        find_or_fetch(&app, &owner, &repo, &base_sha, &head_sha).await
+        find_or_fetch(&worker, &owner, &repo, &base_sha, &head_sha).await
     });
     match tokio::time::timeout(REQUEST_WAIT, work).await {
-        Ok(Ok(Ok(diff))) => Ok(diff),
+        Ok(Ok(Ok(diff))) => Ok((app.db.read().await?, diff)),
         Ok(Ok(Err(Trouble::Provider(error)))) => Err(error.into()),
         Ok(Ok(Err(Trouble::Engine(error)))) => Err(error.into()),
         Ok(Err(error)) => Err(Error::Closed {

@@ -96,10 +96,16 @@ impl Cache {
         })
     }
 
+    /// The path table of an entry, if it is in memory: no look at the disk. Marks it as used.
+    pub fn header_in_memory(&self, key: &CacheKey) -> Option<Arc<Header>> {
+        let header = self.headers.get(key)?;
+        self.usage().touch(key);
+        Some(header)
+    }
+
     /// The path table of an entry. Marks it as used.
     pub fn header(&self, key: &CacheKey) -> Result<Option<Arc<Header>>> {
-        if let Some(header) = self.headers.get(key) {
-            self.usage().touch(key);
+        if let Some(header) = self.header_in_memory(key) {
             return Ok(Some(header));
         }
         let stored = self

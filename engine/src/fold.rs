@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// How often a report is made again when its entries are evicted while it is read.
 const REBUILDS_MAX: u32 = 3;
 
+/// How many files are worth being read in parallel.
+const MANY: usize = 32;
+
 /// The packs that a report is folded from: sets, so that order and repetition make no difference.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PackSet {
@@ -121,6 +124,9 @@ impl Folds {
             return Ok(Arc::new(Header::default()));
         }
         let key = packs.key();
+        if let Some(header) = self.cache.header_in_memory(&key) {
+            return Ok(header);
+        }
         if let Some(header) = self.cached(key).await? {
             return Ok(header);
         }
@@ -151,7 +157,7 @@ impl Folds {
     }
 
     /// The evidence of several files of the report, in the order of `entries`, which stand in its
-    /// header. Decoded in parallel.
+    /// header. Many are decoded in parallel.
     pub async fn files(
         &self,
         packs: &PackSet,
@@ -159,13 +165,9 @@ impl Folds {
     ) -> Result<Vec<FileCoverage>> {
         for _ in 0..REBUILDS_MAX {
             let (cache, key, wanted) = (self.cache.clone(), packs.key(), entries.clone());
-            let read = move || -> Result<Option<Vec<FileCoverage>>> {
-                wanted
-                    .par_iter()
-                    .map(|entry| cache.file(&key, entry))
-                    .collect()
-            };
-            if let Some(files) = blocking(read).await? {
+            let read = move || map_all(&wanted, |entry| cache.file(&key, entry));
+            let files = blocking(read).await?;
+            if let Some(files) = files.into_iter().collect() {
                 return Ok(files);
             }
             self.forget(packs).await?;
@@ -206,23 +208,32 @@ impl Folds {
         })
     }
 
-    /// What one upload says of these files, in their order; `None` for a file of which it says nothing.
-    /// A look-up per path: the pack's table of files is not read.
+    /// What each of these uploads says of these files, in the order of both; `None` for a file of which it says
+    /// nothing. A look-up per pack and path: the packs' tables of files are not read.
     pub async fn said(
         &self,
-        pack: PackName,
+        packs: &[PackName],
         paths: &[String],
-    ) -> Result<Vec<Option<FileCoverage>>> {
-        if !self.cache.holds(&pack.0) {
+    ) -> Result<Vec<Vec<Option<FileCoverage>>>> {
+        if paths.is_empty() {
+            return Ok(packs.iter().map(|_| Vec::new()).collect());
+        }
+        for &pack in packs.iter().filter(|pack| !self.cache.holds(&pack.0)) {
             self.report(&PackSet::from_iter([pack])).await?;
         }
-        let (cache, paths) = (self.cache.clone(), paths.to_vec());
+        let (cache, packs, paths) = (self.cache.clone(), packs.to_vec(), paths.to_vec());
         blocking(move || {
-            let file = |path: &String| {
+            let places = packs
+                .iter()
+                .flat_map(|pack| paths.iter().map(move |path| (pack, path)));
+            let places: Vec<(&PackName, &String)> = places.collect();
+            let files = map_all(&places, |(pack, path)| {
                 let chunk = cache.chunk(&pack.0, path)?;
                 chunk.map(|chunk| decode_lone_chunk(&chunk)).transpose()
-            };
-            paths.par_iter().map(file).collect()
+            })?;
+            let mut files = files.into_iter();
+            let of_pack = |_| files.by_ref().take(paths.len()).collect();
+            Ok(packs.iter().map(of_pack).collect())
         })
         .await
     }
@@ -477,6 +488,17 @@ fn all_missed(file: &FileCoverage) -> bool {
     totals.lines == totals.misses
 }
 
+/// Does the same with each, in parallel where they are many: to hand over a few costs more than to do them.
+fn map_all<T: Sync, U: Send>(
+    items: &[T],
+    each: impl Fn(&T) -> Result<U> + Send + Sync,
+) -> Result<Vec<U>> {
+    match items.len() < MANY {
+        true => items.iter().map(each).collect(),
+        false => items.par_iter().map(each).collect(),
+    }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -612,7 +634,8 @@ mod tests {
         assert_eq!(some.fingerprint(0), all.fingerprint(0));
         assert!(some.find("unknown").expect("decodes").is_none());
         let paths = ["unknown".to_owned(), "a.c".to_owned()];
-        let said = folds.said(names[1], &paths).await.expect("is read");
+        let said = folds.said(&names[1..2], &paths).await.expect("is read");
+        let said = &said[0];
         assert!(said[0].is_none());
         assert_eq!(said[1].as_ref().map(|file| file.parts().len()), Some(1));
         let none = folds.open_report(&PackSet::default(), None).await;

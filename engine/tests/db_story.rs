@@ -18,7 +18,7 @@ use engine::db::tokens::{self, NewApiToken, UploadToken};
 use engine::db::uploads::{
     self, CarriedUpload, Envelope, NewUpload, UploadKind, UploadState, UploadType,
 };
-use engine::db::{Conn, Db, Page, Part, flags, sessions, settings, yamls};
+use engine::db::{Conn, Db, Key, Page, Part, Place, Side, flags, sessions, settings, yamls};
 use engine::id::{CommitId, FlagId, JournalId, OwnerId, RepoId, TestRunId, TokenId, UploadId};
 use engine::model::Totals;
 use engine::secret::hash_token;
@@ -409,11 +409,11 @@ async fn commits_and_branches(conn: &mut Conn, repo: RepoId) -> Result<CommitId>
     }
     windows_of_commits_go_both_ways(conn, repo).await?;
     assert_eq!(
-        shas(&commits::list_parents(conn, repo, "c", 9).await?),
+        shas(&commits::list_parents(conn, repo, "c", None, 9).await?),
         ["b", "a"]
     );
     assert_eq!(
-        shas(&commits::list_parents(conn, repo, "c", 1).await?),
+        shas(&commits::list_parents(conn, repo, "c", None, 1).await?),
         ["b"]
     );
 
@@ -928,8 +928,21 @@ async fn uploads_are_carried_once(conn: &mut Conn, repo: RepoId, parent: CommitI
             .await?
             .contains("linux")
     );
-    let (shown, count) = flags::page_flags(conn, repo, Page::first(9)).await?;
-    assert_eq!((shown[0].name.as_str(), count), ("unit", 1));
+    let shown = flags::page_flags(conn, repo, Page::first(9)).await?;
+    assert_eq!(
+        (shown.rows[0].name.as_str(), shown.count),
+        ("unit", Some(1))
+    );
+    let beside = flags::page_flags(
+        conn,
+        repo,
+        Part::Beside {
+            limit: 9,
+            from: None,
+        },
+    )
+    .await?;
+    assert_eq!((beside.rows, beside.count), (shown.rows, None));
     assert!(flags::set_flag_deleted(conn, repo, "linux", false).await?);
     Ok(())
 }
@@ -1017,14 +1030,31 @@ async fn measures_become_bins(conn: &mut Conn, repo: RepoId, commit: CommitId) -
         mean: 75.0,
     };
     let page = Page::first(9);
-    assert_eq!(
-        measures::list_bins(conn, &series, page).await?,
-        (vec![bin], 1)
-    );
+    let listed = measures::list_bins(conn, &series, page).await?;
+    assert_eq!((listed.rows, listed.count), (vec![bin], Some(1)));
+    for (side, expected) in [(Side::Before, vec![]), (Side::After, vec![bin])] {
+        let bin = at - i64::from(side == Side::After);
+        let from = Some(Place {
+            side,
+            key: vec![Key::Int(bin)],
+        });
+        let beside = Part::Beside { limit: 9, from };
+        assert_eq!(
+            measures::list_bins(conn, &series, beside).await?.rows,
+            expected
+        );
+    }
+    let behind = Page {
+        limit: 9,
+        offset: 9,
+    };
+    let listed = measures::list_bins(conn, &series, behind).await?;
+    assert_eq!((listed.rows, listed.count), (vec![], Some(1)));
     assert_eq!(measures::find_bin_before(conn, &series).await?, None);
     series.first_bin = at + 1;
     series.last_bin = i64::MAX;
-    assert_eq!(measures::list_bins(conn, &series, page).await?, (vec![], 0));
+    let listed = measures::list_bins(conn, &series, page).await?;
+    assert_eq!((listed.rows, listed.count), (vec![], Some(0)));
     assert_eq!(measures::find_bin_before(conn, &series).await?, Some(at));
     series.branch = Some("unheard".into());
     assert_eq!(measures::find_bin_before(conn, &series).await?, None);

@@ -117,7 +117,7 @@ pub(crate) async fn plan(
 
 /// The nearest ancestor that has a report.
 async fn find_source(conn: &mut Conn, commit: &Commit) -> Result<Option<Commit>> {
-    let parents = list_parents(conn, commit.repo_id, &commit.sha, ANCESTORS).await?;
+    let parents = list_parents(conn, commit.repo_id, &commit.sha, None, ANCESTORS).await?;
     let has_report = |commit: &Commit| {
         matches!(
             commit.state,

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use engine::db::Conn;
 use engine::db::members::{self, Standing, find_standing, is_reader};
 use engine::db::owners::{Owner, find_owner, get_owner};
-use engine::db::repos::{PrivateRepos, Repo, find_repo_of_owner};
+use engine::db::repos::{PrivateRepos, Repo, find_repo};
 use engine::db::sessions::find_session_owner;
 use engine::db::tokens::{ApiToken, find_api_token, touch_api_token};
 use engine::id::OwnerId;
@@ -60,11 +60,13 @@ pub enum Who {
     Instance,
 }
 
-/// What a private repository is to a viewer.
+/// What a repository is to a viewer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
+enum Access {
     /// It may be read.
     Readable,
+    /// It may be read once this user is activated with its owner, as its members are by their first read.
+    Activating(OwnerId),
     /// It could be read if the viewer were activated with its owner.
     NotActivated,
     /// It does not exist.
@@ -138,15 +140,16 @@ impl Viewer {
         }
     }
 
-    /// The repository of these names, if the viewer may read it. Errors: 404, also for a private
-    /// one that the viewer may not see; 403 if it would have to be activated for it.
+    /// The repository of these names, if the viewer may read it, and the connection that read it, which serves the rest
+    /// of a request: the pool sends a statement of its own for each that it lends. Errors: 404, also for a private one
+    /// that the viewer may not see; 403 if it would have to be activated for it.
     pub async fn readable_repo(
         &self,
         app: &App,
         service: &str,
         owner: &str,
         repo: &str,
-    ) -> Result<(Owner, Repo)> {
+    ) -> Result<(Conn, Owner, Repo)> {
         let detail = match self.on_super_route {
             true => {
                 return self
@@ -168,17 +171,22 @@ impl Viewer {
         owner: &str,
         repo: &str,
         not_activated: Error,
-    ) -> Result<(Owner, Repo)> {
-        let (owner, repo) = find_named(app, service, owner, repo).await?;
-        match self.access(app, &owner, &repo).await? {
-            Access::Readable => Ok((owner, repo)),
+    ) -> Result<(Conn, Owner, Repo)> {
+        let mut conn = app.db.read().await?;
+        let (owner, repo) = find_named(&mut conn, service, owner, repo).await?;
+        match self.access(&mut conn, &owner, &repo).await? {
+            Access::Readable => Ok((conn, owner, repo)),
+            Access::Activating(user) => {
+                drop(conn); // Who holds one connection must not wait for another.
+                activate(app, owner.id, user).await?;
+                Ok((app.db.read().await?, owner, repo))
+            }
             Access::NotActivated => Err(not_activated),
             Access::Hidden => Err(Error::not_found("Not found.")),
         }
     }
 
-    /// What the repository is to the viewer. The first read of a private one may activate a member of its owner.
-    pub async fn access(&self, app: &App, owner: &Owner, repo: &Repo) -> Result<Access> {
+    async fn access(&self, conn: &mut Conn, owner: &Owner, repo: &Repo) -> Result<Access> {
         let user = match self.who {
             _ if !repo.private => return Ok(Access::Readable),
             Who::Anonymous => return Ok(Access::Hidden),
@@ -186,23 +194,18 @@ impl Viewer {
             Who::Owner(own) if own == owner.id => return Ok(Access::Readable),
             Who::Owner(user) => user,
         };
-        let mut conn = app.db.read().await?;
-        if !is_reader(&mut conn, user, repo.id).await? {
+        if !is_reader(conn, user, repo.id).await? {
             return Ok(Access::Hidden);
         }
-        let standing = find_standing(&mut conn, owner.id, user).await?;
-        drop(conn);
-        match standing.unwrap_or_default() {
-            Standing { belongs: false, .. } => Ok(Access::NotActivated),
+        let standing = find_standing(conn, owner.id, user).await?;
+        Ok(match standing.unwrap_or_default() {
+            Standing { belongs: false, .. } => Access::NotActivated,
             Standing {
                 activated: true, ..
-            } => Ok(Access::Readable),
-            _ if owner.auto_activate => {
-                activate(app, owner.id, user).await?;
-                Ok(Access::Readable)
-            }
-            _ => Ok(Access::NotActivated),
-        }
+            } => Access::Readable,
+            _ if owner.auto_activate => Access::Activating(user),
+            _ => Access::NotActivated,
+        })
     }
 }
 
@@ -213,17 +216,23 @@ async fn activate(app: &App, owner: OwnerId, user: OwnerId) -> Result<()> {
     Ok(activated.await?)
 }
 
-async fn find_named(app: &App, service: &str, owner: &str, repo: &str) -> Result<(Owner, Repo)> {
+async fn find_named(
+    conn: &mut Conn,
+    service: &str,
+    owner: &str,
+    repo: &str,
+) -> Result<(Owner, Repo)> {
     let service =
         service_name(service).ok_or_else(|| Error::not_found("Invalid service for Owner."))?;
-    let mut conn = app.db.read().await?;
-    let owner = find_owner(&mut conn, service, owner)
-        .await?
-        .ok_or_else(|| Error::not_found("No Owner matches the given query."))?;
-    let repo = find_repo_of_owner(&mut conn, owner.id, repo)
-        .await?
-        .ok_or_else(|| Error::not_found("No Repository matches the given query."))?;
-    Ok((owner, repo))
+    if let Some(found) = find_repo(conn, service, owner, repo).await? {
+        return Ok(found);
+    }
+    let what = match find_owner(conn, service, owner).await? {
+        Some(_) => "Repository",
+        None => "Owner",
+    };
+    let detail = format!("No {what} matches the given query.");
+    Err(Error::not_found(detail))
 }
 
 impl FromRequestParts<App> for Viewer {

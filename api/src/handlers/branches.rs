@@ -97,7 +97,7 @@ pub async fn list_branches(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<BranchBody>>> {
-    let (owner, repo) = viewer
+    let (mut conn, owner, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let query = BranchQuery {
@@ -105,7 +105,6 @@ pub async fn list_branches(
         author: params.text("author"),
     };
     let order = query.order();
-    let mut conn = app.db.read().await?;
     let author = match &query.author {
         Some(name) => Some(find_author(&mut conn, &owner.service, name).await?),
         None => None,
@@ -129,10 +128,9 @@ pub async fn get_branch(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let branch = find_branch(&mut conn, repo.id, &key.name).await?;
     let branch = branch.ok_or_else(|| Error::not_found("No Branch matches the given query."))?;
     let body = BranchBody::from(&branch);
@@ -145,15 +143,12 @@ pub async fn get_branch(
     };
     let (commit, packs) = read_commit(&mut conn, commit).await?;
     drop(conn);
-    let tag = detail_tag(&base, &uri, &commit, packs.as_ref())?;
-    if let Some(answer) = tag.unchanged(&headers) {
-        return Ok(answer);
-    }
+    let tag = detail_tag(&base, &uri, (&body, &commit), packs.as_ref());
     let within = |commit| BranchDetail {
         branch: body,
         head_commit: Some(commit),
     };
     let fields = FileFields::of(&uri, &["head_commit", "report", "files"]);
-    let answer = answer_detail(&app, commit, packs, Lines::Hidden, &fields, within);
-    Ok(tag.on(answer.await?))
+    let make = answer_detail(&app, commit, packs, Lines::Hidden, &fields, within);
+    app.answers.find_or_make(&tag, &headers, make).await
 }

@@ -118,10 +118,9 @@ pub async fn list_commits(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<CommitBody>>> {
-    let (owner, repo) = viewer
+    let (mut conn, owner, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let filter = CommitFilter {
         branch: params.text("branch"),
         state: params.choice("state")?,
@@ -156,21 +155,17 @@ pub async fn get_commit(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let commit = find_commit(&mut conn, repo.id, &key.sha).await?;
     let commit = commit.ok_or_else(|| Error::not_found("No Commit matches the given query."))?;
     let (commit, packs) = read_commit(&mut conn, commit).await?;
     drop(conn);
-    let tag = detail_tag(&base, &uri, &commit, packs.as_ref())?;
-    if let Some(answer) = tag.unchanged(&headers) {
-        return Ok(answer);
-    }
+    let tag = detail_tag(&base, &uri, &commit, packs.as_ref());
     let fields = FileFields::of(&uri, &["report", "files"]);
-    let answer = answer_detail(&app, commit, packs, Lines::Shown, &fields, |detail| detail).await?;
-    Ok(tag.on(answer))
+    let make = answer_detail(&app, commit, packs, Lines::Shown, &fields, |detail| detail);
+    app.answers.find_or_make(&tag, &headers, make).await
 }
 
 /// A commit as it is shown, and what its report is made from.
@@ -183,17 +178,16 @@ pub(super) async fn read_commit(
     Ok((CommitBody::new(commit, &authors)?, packs))
 }
 
-/// Names the answer that shows this commit.
+/// Names the answer that shows this, and the report of these packs.
 pub(super) fn detail_tag(
     base: &BaseUrl,
     uri: &Uri,
-    commit: &CommitBody,
+    shown: impl Serialize,
     packs: Option<&Packs>,
-) -> Result<Tag> {
-    let sessions = packs.map(Packs::facts);
-    let facts = json!([commit, sessions]).to_string();
+) -> Tag {
+    let facts = json!([shown, packs.map(Packs::facts)]).to_string();
     let sets: Vec<_> = packs.iter().map(|packs| &packs.all).collect();
-    Ok(Tag::new(base, uri, &sets, &facts))
+    Tag::new(base, uri, &sets, &facts)
 }
 
 /// Answers a commit with its report, in a body that `within` makes of it.
@@ -438,10 +432,9 @@ pub(super) async fn readable_commit(
     viewer: Viewer,
     key: &CommitKey,
 ) -> Result<(Conn, Repo, Commit)> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let commit = get_known_commit(&mut conn, &repo, &key.sha).await?;
     Ok((conn, repo, commit))
 }

@@ -12,16 +12,17 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::reports::FileKey;
-use super::rest::report::answer_files;
+use super::rest::etag::Passing;
+use super::rest::report::{Batches, answer_files};
 use super::rest::{Detail, RepoKey};
 use crate::app::App;
 use crate::error::{Error, Result};
 
-use asked::Asked;
+use asked::{Asked, Pair, Source};
 use bodies::{CompareBody, FileBody, ImpactedFile, SegmentsBody};
 use made::{Compared, Extent};
 use rows::{Rows, whole_file};
@@ -53,18 +54,19 @@ pub struct Paths;
     responses((status = 200, body = CompareBody), (status = 304, description = "as the client knows it"),
         (status = 400, description = "a parameter is missing or wrong"), (status = 404, body = Detail)))]
 pub async fn get_compare(State(app): State<App>, asked: Asked) -> Result<Response> {
-    let (pair, tag) = asked.read(&app).await?;
-    if let Some(answer) = tag.unchanged(&asked.headers) {
-        return Ok(answer);
-    }
-    let extent = match asked.has_diff {
-        Some(true) => Extent::Diff,
-        _ => Extent::All,
+    let Asked { pair, has_diff, .. } = asked;
+    let make = async {
+        let extent = match has_diff {
+            Some(true) => Extent::Diff,
+            _ => Extent::All,
+        };
+        let compared = Compared::new(&app, &pair, extent).await?;
+        let body = CompareBody::new(&app, &pair, &compared).await?;
+        let rows = Rows::new(&app, &pair, compared, has_diff);
+        answer_files(&body, rows).await
     };
-    let compared = Compared::new(&app, &pair, extent).await?;
-    let body = CompareBody::new(&app, &pair, &compared).await?;
-    let rows = Rows::new(&app, &pair, compared, asked.has_diff);
-    Ok(tag.on(answer_files(&body, rows).await?))
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
 }
 
 /// A comparison with the files that it bears on.
@@ -82,19 +84,20 @@ struct ImpactedBody {
     responses((status = 200, body = ImpactedBody), (status = 304, description = "as the client knows it"),
         (status = 400, description = "a parameter is missing or wrong"), (status = 404, body = Detail)))]
 pub async fn get_impacted_files(State(app): State<App>, asked: Asked) -> Result<Response> {
-    let (pair, tag) = asked.read(&app).await?;
-    if let Some(answer) = tag.unchanged(&asked.headers) {
-        return Ok(answer);
-    }
-    let compared = Compared::new(&app, &pair, Extent::All).await?;
-    let body = CompareBody::new(&app, &pair, &compared).await?;
+    let make = answer_impacted(&app, &asked.pair);
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
+}
+
+async fn answer_impacted(app: &App, pair: &Pair) -> Result<Response> {
+    let compared = Compared::new(app, pair, Extent::All).await?;
+    let body = CompareBody::new(app, pair, &compared).await?;
     let (files, state) = match pair.base_uploads.is_empty() {
         true => (Vec::new(), "error"),
         false => (ImpactedFile::list(&compared), "processed"),
     };
     let mut compare =
         serde_json::to_value(&body).map_err(|e| engine::Error::invalid("answer", e))?;
-    compare["files"] = json!(files);
     for commit in compare["commit_uploads"]
         .as_array_mut()
         .into_iter()
@@ -102,7 +105,27 @@ pub async fn get_impacted_files(State(app): State<App>, asked: Asked) -> Result<
     {
         add_internal_author(commit);
     }
-    Ok(tag.on(Json(ImpactedBody { compare, state }).into_response()))
+    answer_files(&ImpactedBody { compare, state }, Known(files)).await
+}
+
+/// Files that are written at once.
+struct Known(Vec<ImpactedFile>);
+
+impl Batches for Known {
+    fn is_done(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    async fn write_batch(&mut self, out: &mut Vec<u8>) -> engine::Result<()> {
+        for (at, file) in std::mem::take(&mut self.0).iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            serde_json::to_writer(&mut *out, file)
+                .map_err(|e| engine::Error::invalid("answer", e))?;
+        }
+        Ok(())
+    }
 }
 
 /// Clients of this answer know authors with more keys than elsewhere.
@@ -124,17 +147,27 @@ pub async fn get_file(
     Path(key): Path<FileKey>,
     asked: Asked,
 ) -> Result<Response> {
-    let (pair, tag) = asked.read(&app).await?;
-    if let Some(answer) = tag.unchanged(&asked.headers) {
-        return Ok(answer);
-    }
-    let compared = Compared::new(&app, &pair, Extent::File(key.path.clone())).await?;
-    if compared.head_entry(&key.path).is_none() {
+    let make = answer_file(&app, &asked.pair, &key.path);
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
+}
+
+async fn answer_file(app: &App, pair: &Pair, path: &str) -> Result<Response> {
+    let compared = Compared::new(app, pair, Extent::File(path.to_owned())).await?;
+    if compared.head_entry(path).is_none() {
         return Err(Error::not_found("File not found in head report."));
     }
-    let source = pair.source(&app, &key.path).await;
-    let body = whole_file(&app, &pair, &compared, &key.path, source.as_deref()).await?;
-    Ok(tag.on(Json(body).into_response()))
+    let source = pair.source(app, path).await;
+    let body = whole_file(app, pair, &compared, path, source.text()).await?;
+    Ok(told(source, Json(body).into_response()))
+}
+
+/// An answer that was made from this text passes if the text may come yet.
+fn told(source: Source, mut answer: Response) -> Response {
+    if let Source::Untold = source {
+        answer.extensions_mut().insert(Passing);
+    }
+    answer
 }
 
 /// `GET …/compare/segments/{path}`: the parts of one file that differ.
@@ -147,15 +180,17 @@ pub async fn get_segments(
     Path(key): Path<FileKey>,
     asked: Asked,
 ) -> Result<Response> {
-    let (pair, tag) = asked.read(&app).await?;
-    if let Some(answer) = tag.unchanged(&asked.headers) {
-        return Ok(answer);
-    }
-    let compared = Compared::new(&app, &pair, Extent::File(key.path.clone())).await?;
-    let source = match compared.head_entry(&key.path) {
-        Some(_) => pair.source(&app, &key.path).await,
-        None => None,
+    let make = answer_segments(&app, &asked.pair, &key.path);
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
+}
+
+async fn answer_segments(app: &App, pair: &Pair, path: &str) -> Result<Response> {
+    let compared = Compared::new(app, pair, Extent::File(path.to_owned())).await?;
+    let source = match compared.head_entry(path) {
+        Some(_) => pair.source(app, path).await,
+        None => Source::Known(None),
     };
-    let body = SegmentsBody::new(&compared, &key.path, source.as_deref())?;
-    Ok(tag.on(Json(body).into_response()))
+    let body = SegmentsBody::new(&compared, path, source.text())?;
+    Ok(told(source, Json(body).into_response()))
 }

@@ -36,10 +36,9 @@ pub async fn list_components(
     Path(key): Path<RepoKey>,
     params: Params,
 ) -> Result<Json<Vec<ComponentBody>>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let commit = MeantQuery::new(&params).find(&mut conn, &repo).await?;
     let effective = app.yamls.of_commit(&mut conn, commit.id).await?;
     let uploads = list_packs(&mut conn, commit.id).await?;

@@ -44,12 +44,13 @@ pub async fn download(
     Query(query): Query<DownloadQuery>,
 ) -> Result<Response> {
     let not_found = || Error::not_found("Requested report could not be found");
-    let (_, repo) = viewer.readable_repo(&app, &service, &owner, &repo).await?;
+    let (mut conn, _, repo) = viewer.readable_repo(&app, &service, &owner, &repo).await?;
     let path = query.path.ok_or_else(not_found)?;
-    let upload = find_upload_by_path(&mut app.db.read().await?, &path).await?;
+    let upload = find_upload_by_path(&mut conn, &path).await?;
     upload
         .filter(|upload| upload.repo_id == repo.id)
         .ok_or_else(not_found)?;
+    drop(conn);
     app.blobs.size(&path).await?.ok_or_else(not_found)?;
     let url = app
         .blobs

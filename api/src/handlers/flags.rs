@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use engine::db::Listed;
 use engine::db::commits::Commit;
 use engine::db::flags::{self, Flag, set_flag_deleted};
 use engine::db::measures::{MeasureKind, list_measures};
@@ -11,7 +10,7 @@ use engine::db::{Conn, repos::Repo};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::page::{PageOf, PageQuery, Paging, list_page, unlisted};
+use super::page::{PageOf, PageQuery, Paging, list_page};
 use super::rest::params::Params;
 use super::rest::totals::stored_percent;
 use super::rest::{Detail, RepoKey, find_meant_commit};
@@ -87,10 +86,9 @@ pub async fn list_flags(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<FlagBody>>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let meant = MeantQuery::new(&params);
     let commit = match meant.find(&mut conn, &repo).await {
         Ok(commit) => Some(commit),
@@ -102,10 +100,7 @@ pub async fn list_flags(
         None => None,
     };
     let page = list_page!(paging, |part| {
-        let page = part.numbered().map_err(unlisted)?;
-        flags::page_flags(&mut conn, repo.id, page)
-            .await
-            .map(Listed::from)
+        flags::page_flags(&mut conn, repo.id, part).await
     });
     Ok(Json(page.try_map(|flag: Flag| {
         let coverage = measures.as_ref().map(|measures| {
@@ -134,12 +129,12 @@ pub async fn get_trend(
     let Some(flag) = key.flag.strip_suffix(TREND) else {
         return Err(Error::not_found("Not found."));
     };
-    let (_, repo) = viewer
+    let (conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let query = TrendQuery::new(&params, Since::Ever, app.clock.now_us())?;
     let series = query.series(repo.id, MeasureKind::Flag, flag, None);
-    query.answer(&app, series, &paging).await
+    query.answer(conn, series, &paging).await
 }
 
 /// `DELETE …/flags/{flag}`: hides a flag; it is listed and carried forward no more. What was uploaded stays.

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use engine::db::commits::{Commit, CommitFilter, find_commit, list_commits};
 use engine::db::repos::Repo;
 use engine::db::uploads::{UploadPack, list_external_ids, list_packs};
-use engine::db::{Key, Part, Place, Side};
+use engine::db::{Conn, Key, Part, Place, Side};
 use engine::flag_expr::FlagExpr;
 use engine::fold::PackSet;
 use engine::id::UploadId;
@@ -273,12 +273,13 @@ pub async fn get_history(
         limit: params.number("limit")?,
         from: params.text("from"),
     };
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let limit = query.limit.unwrap_or(COMMITS_USUAL).clamp(1, COMMITS_MAX);
     let branch = query.branch.unwrap_or_else(|| repo.default_branch.clone());
-    let commits = commits_from(&app, &repo, &branch, query.from.as_deref(), limit + 1).await?;
+    let commits = commits_from(&mut conn, &repo, &branch, query.from.as_deref(), limit + 1).await?;
+    drop(conn);
     let mut walk = Walk::default();
     let until = Instant::now() + WALK_MAX;
     let mut commits = commits.into_iter();
@@ -322,13 +323,12 @@ fn line_of(rest: &str) -> Result<LineKey> {
 
 /// The branch's commits, newest first, from that one on.
 async fn commits_from(
-    app: &App,
+    conn: &mut Conn,
     repo: &Repo,
     branch: &str,
     from: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Commit>> {
-    let mut conn = app.db.read().await?;
     let unknown = |sha: &str| {
         Error::not_found(format!(
             "The commit {sha} is not in our records. Please specify valid commit."
@@ -341,7 +341,7 @@ async fn commits_from(
     let mut commits = Vec::new();
     let mut place = None;
     if let Some(sha) = from {
-        let first = find_commit(&mut conn, repo.id, sha).await?;
+        let first = find_commit(conn, repo.id, sha).await?;
         let first = first.filter(|commit| commit.branch.as_deref() == Some(branch));
         let first = first.ok_or_else(|| unknown(sha))?;
         place = Some(Place {
@@ -352,7 +352,7 @@ async fn commits_from(
     }
     let limit = limit - commits.len() as i64;
     let part = Part::Beside { limit, from: place };
-    let listed = list_commits(&mut conn, repo.id, &filter, part).await?;
+    let listed = list_commits(conn, repo.id, &filter, part).await?;
     commits.extend(listed.rows);
     Ok(commits)
 }

@@ -162,11 +162,10 @@ pub async fn list_pulls(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<PullBody>>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let filter = PullQuery::read(&params)?.filter();
-    let mut conn = app.db.read().await?;
     let page = list_page!(paging, |part| {
         pulls::list_pulls(&mut conn, repo.id, filter, part).await
     });
@@ -184,10 +183,9 @@ pub async fn get_pull(
     viewer: Viewer,
     Path(key): Path<PullKey>,
 ) -> Result<Json<PullBody>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let found = match key.number.parse() {
         Ok(number) => find_pull_detail(&mut conn, repo.id, number).await?,
         Err(_) => None,

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use engine::db::Conn;
 use engine::db::commits::{Commit, CommitState, list_parents};
-use engine::db::owners::Owner;
 use engine::db::repos::Repo;
 use engine::db::uploads::list_packs;
 use serde::{Deserialize, Serialize};
@@ -144,25 +143,25 @@ pub async fn get_report(State(app): State<App>, asked: Asked) -> Result<Response
 }
 
 async fn answer_report(app: &App, asked: Asked, lines: Lines) -> Result<Response> {
-    let (packs, tag) = match asked.find_packs(app).await? {
-        Found::Changed(packs, tag) => (packs, tag),
-        Found::Unchanged(answer) => return Ok(answer),
-    };
-    let report = packs.read(app).await?;
     let path = asked.query.path.as_deref().unwrap_or("");
-    let range = match asked.query.component_id {
-        Some(_) => report.starting_with(path),
-        None => some_files(report.starting_with(path), path)?,
+    let packs = asked.packs;
+    let make = async {
+        let report = packs.read(app).await?;
+        let range = match asked.query.component_id {
+            Some(_) => report.starting_with(path),
+            None => some_files(report.starting_with(path), path)?,
+        };
+        let kind = if report.holds(path) { "blob" } else { "tree" };
+        let body = ReportBody {
+            totals: report.totals(range.clone()).into(),
+            files: Vec::new(),
+            commit_file_url: format!("{}/{kind}/{path}", asked.commit_url),
+        };
+        let fields = FileFields::of(&asked.uri, &["files"]);
+        report::answer(app, &body, report, range, lines, &fields).await
     };
-    let kind = if report.holds(path) { "blob" } else { "tree" };
-    let body = ReportBody {
-        totals: report.totals(range.clone()).into(),
-        files: Vec::new(),
-        commit_file_url: format!("{}/{kind}/{path}", asked.commit_url),
-    };
-    let fields = FileFields::of(&asked.uri, &["files"]);
-    let answer = report::answer(app, &body, report, range, lines, &fields);
-    Ok(tag.on(answer.await?))
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
 }
 
 /// `GET …/report/tree`: the directories and files of a report.
@@ -175,23 +174,20 @@ pub async fn get_tree(State(app): State<App>, params: Params, asked: Asked) -> R
         depth: params.number("depth")?,
     };
     let depth = query.depth.unwrap_or(1).clamp(1, DEPTH_MAX) as usize;
-    let (packs, tag) = match asked.find_packs(&app).await? {
-        Found::Changed(packs, tag) => (packs, tag),
-        Found::Unchanged(answer) => return Ok(answer),
+    let path = asked.query.path.as_deref().unwrap_or("");
+    let path = path.trim_end_matches('/');
+    let packs = asked.packs;
+    let make = async {
+        let report = packs.read(&app).await?;
+        let (range, start) = match below(&report, path) {
+            Err(_) if asked.query.component_id.is_some() => (0..0, 0),
+            found => found?,
+        };
+        let nodes = tree::grow(&report.files(range), start, depth);
+        Ok(Json(nodes).into_response())
     };
-    let report = packs.read(&app).await?;
-    let path = asked
-        .query
-        .path
-        .as_deref()
-        .unwrap_or("")
-        .trim_end_matches('/');
-    let (range, start) = match below(&report, path) {
-        Err(_) if asked.query.component_id.is_some() => (0..0, 0),
-        found => found?,
-    };
-    let nodes = tree::grow(&report.files(range), start, depth);
-    Ok(tag.on(Json(nodes).into_response()))
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
 }
 
 /// The files in the directory `path`, or the file of that path, and where in their paths the names
@@ -246,38 +242,35 @@ pub async fn get_file(
     if query.walk_back > Some(WALK_BACK_MAX) {
         return Err(Error::List(format!("walk_back must be <= {WALK_BACK_MAX}")));
     }
-    let (owner, repo) = viewer
+    let (mut conn, owner, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
-    let mut conn = app.db.read().await?;
     let (sha, branch) = (query.sha.as_deref(), query.branch.as_deref());
     let commit = find_meant_commit(&mut conn, &repo, sha, branch).await?;
     for commit in walk(&mut conn, &repo, commit, &query).await? {
         let Some(packs) = Packs::new(&list_packs(&mut conn, commit.id).await?, None)? else {
             continue;
         };
-        let tag = Tag::new(&base, &uri, &[&packs.all], &commit.sha);
         let header = app.folds.report(&packs.all).await?;
         let Some(entry) = header.find(&key.path) else {
             continue;
         };
-        if let Some(answer) = tag.unchanged(&headers) {
-            return Ok(answer);
-        }
-        let lines = app.folds.files(&packs.all, vec![entry.clone()]).await?;
         let url = commit_url(&base, &owner, &repo, &commit.sha);
-        let file = FileBody {
-            name: key.path,
-            totals: entry.totals.into(),
-            line_coverage: lines.into_iter().next().map(LineCoverage),
+        let tag = Tag::new(&base, &uri, &[&packs.all], &url);
+        let make = async {
+            let lines = app.folds.files(&packs.all, vec![entry.clone()]).await?;
+            let body = FileReport {
+                file: FileBody {
+                    name: key.path.clone(),
+                    totals: entry.totals.into(),
+                    line_coverage: lines.into_iter().next().map(LineCoverage),
+                },
+                commit_sha: commit.sha,
+                commit_file_url: format!("{url}/blob/{}", key.path),
+            };
+            Ok(Json(body).into_response())
         };
-        let commit_file_url = format!("{url}/blob/{}", file.name);
-        let body = FileReport {
-            file,
-            commit_sha: commit.sha,
-            commit_file_url,
-        };
-        return Ok(tag.on(Json(body).into_response()));
+        return app.answers.find_or_make(&tag, &headers, make).await;
     }
     Err(Error::not_found(format!(
         "coverage info not found for path '{}'",
@@ -295,7 +288,7 @@ async fn walk(
     let back = query.walk_back.unwrap_or(0).max(0);
     let parents = match back {
         0 => Vec::new(),
-        back => list_parents(conn, repo.id, &commit.sha, back).await?,
+        back => list_parents(conn, repo.id, &commit.sha, None, back).await?,
     };
     let mut commits = vec![commit];
     commits.extend(parents);
@@ -312,20 +305,13 @@ async fn walk(
 
 /// A request for a commit's report that its sender may make.
 pub struct Asked {
-    commit: Commit,
     query: ReportQuery,
+    packs: Packs,
     commit_url: String,
-    base: BaseUrl,
+    /// Names the answer.
+    tag: Tag,
     uri: Uri,
     headers: HeaderMap,
-}
-
-/// What the packs of a commit are to the client.
-enum Found {
-    /// Something new, to be named so.
-    Changed(Packs, Tag),
-    /// What it has.
-    Unchanged(Response),
 }
 
 impl axum::extract::FromRequestParts<App> for Asked {
@@ -340,60 +326,52 @@ impl axum::extract::FromRequestParts<App> for Asked {
         let Path(key) = key.map_err(|e| Error::List(e.body_text()))?;
         let base = BaseUrl::from_request_parts(parts, app).await?;
         let query = ReportQuery::new(&Params::of(&parts.uri));
-        let (owner, repo): (Owner, Repo) = viewer
+        let (mut conn, owner, repo) = viewer
             .readable_repo(app, &key.service, &key.owner, &key.repo)
             .await?;
-        let mut conn = app.db.read().await?;
         let (sha, branch) = (query.sha.as_deref(), query.branch.as_deref());
         let commit = find_meant_commit(&mut conn, &repo, sha, branch).await?;
+        let packs = find_packs(app, &mut conn, &commit, &query).await?;
+        let commit_url = commit_url(&base, &owner, &repo, &commit.sha);
+        let facts = format!("{commit_url} {}", packs.facts());
         Ok(Asked {
-            commit_url: commit_url(&base, &owner, &repo, &commit.sha),
-            commit,
+            tag: Tag::new(&base, &parts.uri, &[&packs.all, &packs.counted], &facts),
             query,
-            base,
+            packs,
+            commit_url,
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
         })
     }
 }
 
-impl Asked {
-    /// What the report is made from. Errors: 404 for a commit without one, with the commit's state,
-    /// so that a client knows whether to wait.
-    async fn find_packs(&self, app: &App) -> Result<Found> {
-        let sha = &self.commit.sha;
-        let mut conn = app.db.read().await?;
-        let uploads = list_packs(&mut conn, self.commit.id).await?;
-        let flag = self.query.flag.as_deref();
-        let packs = match &self.query.component_id {
-            None => Packs::new(&uploads, flag)?,
-            Some(id) => {
-                let effective = app.yamls.of_commit(&mut conn, self.commit.id).await?;
-                let component = effective.component(id).ok_or_else(|| {
-                    Error::not_found(format!("The component {id} does not exist in commit {sha}"))
-                })?;
-                Packs::of_component(&uploads, flag, component)?
-            }
-        };
-        drop(conn);
-        let Some(packs) = packs else {
-            let detail = format!("No coverage report found for commit {sha}");
-            let state = self.commit.state;
-            return Err(Error::Body(
-                StatusCode::NOT_FOUND,
-                json!({ "detail": detail, "state": state }),
-            ));
-        };
-        let sets = [&packs.all, &packs.counted];
-        let tag = Tag::new(
-            &self.base,
-            &self.uri,
-            &sets,
-            &format!("{sha} {}", packs.facts()),
-        );
-        Ok(match tag.unchanged(&self.headers) {
-            Some(answer) => Found::Unchanged(answer),
-            None => Found::Changed(packs, tag),
-        })
-    }
+/// What the report is made from. Errors: 404 for a commit without one, with the commit's state,
+/// so that a client knows whether to wait.
+async fn find_packs(
+    app: &App,
+    conn: &mut Conn,
+    commit: &Commit,
+    query: &ReportQuery,
+) -> Result<Packs> {
+    let sha = &commit.sha;
+    let uploads = list_packs(conn, commit.id).await?;
+    let flag = query.flag.as_deref();
+    let packs = match &query.component_id {
+        None => Packs::new(&uploads, flag)?,
+        Some(id) => {
+            let effective = app.yamls.of_commit(conn, commit.id).await?;
+            let component = effective.component(id).ok_or_else(|| {
+                Error::not_found(format!("The component {id} does not exist in commit {sha}"))
+            })?;
+            Packs::of_component(&uploads, flag, component)?
+        }
+    };
+    packs.ok_or_else(|| {
+        let detail = format!("No coverage report found for commit {sha}");
+        let state = commit.state;
+        Error::Body(
+            StatusCode::NOT_FOUND,
+            json!({ "detail": detail, "state": state }),
+        )
+    })
 }

@@ -195,11 +195,10 @@ pub async fn get_repo(
     params: Params,
 ) -> Result<Json<RepoBody>> {
     let refused = Error::Detail(StatusCode::FORBIDDEN, "User not activated".into());
-    let (owner, repo) = viewer
+    let (mut conn, owner, repo) = viewer
         .readable_repo_or(&app, &key.service, &key.owner, &key.repo, refused)
         .await?;
     let until_us = totals_until_us(&app, &RepoQuery::new(&params));
-    let mut conn = app.db.read().await?;
     let totals = list_default_totals(&mut conn, &[repo.id], until_us).await?;
     Ok(Json(RepoBody::new(&owner, repo, &totals)?))
 }
@@ -224,16 +223,14 @@ pub async fn get_config(
     viewer: Viewer,
     Path(key): Path<RepoKey>,
 ) -> Result<Json<ConfigBody>> {
-    let (owner, repo) = viewer
+    let (mut conn, owner, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     viewer.known()?;
-    if !viewer
-        .is_member_of(&mut app.db.read().await?, owner.id)
-        .await?
-    {
+    if !viewer.is_member_of(&mut conn, owner.id).await? {
         return Err(Error::forbidden());
     }
+    drop(conn);
     if !viewer.allows(Scope::Upload) {
         viewer.require(Scope::Write)?;
     }

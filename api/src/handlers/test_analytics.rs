@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use engine::db::Conn;
 use engine::db::test_runs::{Outcome, TestRun, TestRunFilter, list_evaluations, list_test_runs};
 use engine::id::RepoId;
 use serde::Serialize;
@@ -131,7 +132,7 @@ pub async fn list_runs(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<TestRunBody>>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let filter = TestRunFilter {
@@ -141,7 +142,6 @@ pub async fn list_runs(
         duration_min: params.fraction("duration_min")?,
         duration_max: params.fraction("duration_max")?,
     };
-    let mut conn = app.db.read().await?;
     let page = list_page!(paging, |part| {
         list_test_runs(&mut conn, repo.id, &filter, part).await
     });
@@ -193,7 +193,7 @@ pub async fn summarise(
     Path(key): Path<RepoKey>,
     params: Params,
 ) -> Result<Json<Summary>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let query = SummaryQuery {
@@ -202,7 +202,9 @@ pub async fn summarise(
     };
     let sha = query.commit.as_deref().unwrap_or_default();
     let classname = query.classname.as_deref();
-    Ok(Json(read_summary(&app, repo.id, sha, classname).await?))
+    Ok(Json(
+        read_summary(&mut conn, repo.id, sha, classname).await?,
+    ))
 }
 
 /// Which two commits' evaluations to compare.
@@ -235,7 +237,7 @@ pub async fn compare(
     Path(key): Path<RepoKey>,
     params: Params,
 ) -> Result<Json<Comparison>> {
-    let (_, repo) = viewer
+    let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let query = CompareQuery {
@@ -246,18 +248,18 @@ pub async fn compare(
         let body = json!({ "error": "Both base_sha and head_sha are required" });
         return Err(Error::Body(StatusCode::BAD_REQUEST, body));
     };
-    let base = read_summary(&app, repo.id, &base, None).await?;
-    let head = read_summary(&app, repo.id, &head, None).await?;
+    let base = read_summary(&mut conn, repo.id, &base, None).await?;
+    let head = read_summary(&mut conn, repo.id, &head, None).await?;
     Ok(Json(Comparison::new(base, head)))
 }
 
 async fn read_summary(
-    app: &App,
+    conn: &mut Conn,
     repo: RepoId,
     sha: &str,
     classname: Option<&str>,
 ) -> Result<Summary> {
-    let runs = list_evaluations(&mut app.db.read().await?, repo, sha, classname).await?;
+    let runs = list_evaluations(conn, repo, sha, classname).await?;
     Summary::of(&runs).ok_or_else(|| {
         let body = json!({ "error": "Error aggregating data" });
         Error::Body(StatusCode::INTERNAL_SERVER_ERROR, body)

@@ -4,14 +4,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use engine::db::Listed;
-use engine::db::Page;
 use engine::db::measures::{Bin, MeasureKind, Series, find_bin_before, list_bins};
+use engine::db::{Conn, Page};
 use engine::id::RepoId;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::page::{PageOf, PageQuery, Paging, list_page, unlisted};
+use super::page::{PageOf, PageQuery, Paging, list_page};
 use super::rest::params::Params;
 use super::rest::totals::five_decimals;
 use super::rest::{Detail, RepoKey};
@@ -92,13 +91,13 @@ pub async fn get_trend(
     params: Params,
     paging: Paging,
 ) -> Result<Json<PageOf<TrendPoint>>> {
-    let (_, repo) = viewer
+    let (conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
         .await?;
     let query = TrendQuery::new(&params, Since::Century, app.clock.now_us())?;
     let branch = params.text("branch").unwrap_or(repo.default_branch);
     let series = query.series(repo.id, MeasureKind::Report, "", Some(branch));
-    query.answer(&app, series, &paging).await
+    query.answer(conn, series, &paging).await
 }
 
 impl TrendQuery {
@@ -146,24 +145,20 @@ impl TrendQuery {
     /// One page of the bins. Where none begins just at the start, the one before comes first.
     pub(super) async fn answer(
         &self,
-        app: &App,
+        mut conn: Conn,
         mut series: Series,
         paging: &Paging,
     ) -> Result<Json<PageOf<TrendPoint>>> {
-        let mut conn = app.db.read().await?;
-        if self.since == Since::Century {
-            let (first, _) = list_bins(&mut conn, &series, Page::first(1)).await?;
+        if self.since == Since::Century
+            && let Some(before) = find_bin_before(&mut conn, &series).await?
+        {
+            let first = list_bins(&mut conn, &series, Page::first(1)).await?.rows;
             let starts = |bin: &Bin| start_us(&series, bin.bin) == self.start_us;
-            if !first.first().is_some_and(starts)
-                && let Some(before) = find_bin_before(&mut conn, &series).await?
-            {
+            if !first.first().is_some_and(starts) {
                 series.first_bin = before;
             }
         }
-        let page = list_page!(paging, |part| {
-            let page = part.numbered().map_err(unlisted)?;
-            list_bins(&mut conn, &series, page).await.map(Listed::from)
-        });
+        let page = list_page!(paging, |part| { list_bins(&mut conn, &series, part).await });
         Ok(Json(page.try_map(|bin| {
             Ok(TrendPoint {
                 timestamp: iso(start_us(&series, bin.bin)),

@@ -66,6 +66,8 @@ async fn every_list_can_be_read_by_place_forwards_and_back() {
         &format!("{WIDGETS}/branches/?ordering=name"),
         &format!("{WIDGETS}/pulls/"),
         &format!("{WIDGETS}/test-analytics/"),
+        &format!("{WIDGETS}/flags/"),
+        &format!("{WIDGETS}/coverage/?interval=1d"),
         &format!("{WIDGETS}/commits/{HEAD}/uploads/"),
         &format!("{WIDGETS}/commits/{HEAD}/journal/"),
     ] {

@@ -258,11 +258,12 @@ pub async fn list_default_totals(
 }
 
 /// The known ancestors of a commit along first parents, nearest first, without itself: at most `limit` and `WALK_COMMITS`.
-/// The walk ends where a parent is unknown.
+/// The walk ends where a parent is unknown, and with the commit `until`.
 pub async fn list_parents(
     conn: &mut Conn,
     repo: RepoId,
     sha: &str,
+    until: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Commit>> {
     const SQL: &str = concat!(
@@ -270,7 +271,7 @@ pub async fn list_parents(
              select cast(1 as bigint), parent_sha from commits where repo_id = $1 and sha = $2
              union all
              select depth + 1, commits.parent_sha from walk join commits on repo_id = $1 and sha = walked
-             where depth < $3)
+             where depth < $3 and ($4 is null or walked <> $4))
          select ",
         columns!(),
         " from walk join commits on repo_id = $1 and sha = walked order by depth limit $3"
@@ -280,6 +281,7 @@ pub async fn list_parents(
         .bind(repo)
         .bind(sha)
         .bind(limit)
+        .bind(until)
         .fetch_all(c))?)
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use sqlx::FromRow;
 
-use super::{Conn, Page};
+use super::Conn;
+use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::Result;
 use crate::id::{FlagId, RepoId, UploadId};
 
@@ -38,20 +39,18 @@ pub async fn list_flags(conn: &mut Conn, repo: RepoId) -> Result<Vec<Flag>> {
     Ok(on!(conn, |c| sqlx::query_as(SQL).bind(repo).fetch_all(c))?)
 }
 
-/// One page of a repository's flags that are not deleted, by name, and how many there are in all.
-pub async fn page_flags(conn: &mut Conn, repo: RepoId, page: Page) -> Result<(Vec<Flag>, i64)> {
-    const COUNT: &str =
-        "select cast(count(*) as bigint) from flag where repo_id = $1 and not deleted";
-    const ROWS: &str =
-        "select id, repo_id, name, deleted from flag where repo_id = $1 and not deleted
-        order by name limit $2 offset $3";
-    let total = on!(conn, |c| sqlx::query_scalar(COUNT).bind(repo).fetch_one(c))?;
-    let rows = on!(conn, |c| sqlx::query_as(ROWS)
-        .bind(repo)
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    Ok((rows, total))
+/// A part of a repository's flags that are not deleted, by name.
+pub async fn page_flags(
+    conn: &mut Conn,
+    repo: RepoId,
+    part: impl Into<Part>,
+) -> Result<Listed<Flag>> {
+    const COLUMNS: &str = "id, repo_id, name, deleted";
+    const BY_NAME: Order = Order(&[("name", Way::Up, Kind::Text)]);
+    let mut list = List::of(COLUMNS, "flag", "repo_id =", repo.0, BY_NAME);
+    list.and("not deleted");
+    let key = |flag: &Flag| vec![Key::Text(flag.name.clone())];
+    list.read(conn, part.into(), key).await
 }
 
 /// The names of a repository's flags that are deleted.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
-use super::{Conn, Page};
+use super::Conn;
+use super::part::{Key, Kind, Listed, Order, Part, Way, bound};
 use crate::error::Result;
 use crate::id::{CommitId, RepoId};
 use crate::model::Totals;
@@ -125,24 +126,31 @@ pub async fn list_measures(
     Ok(rows.into_iter().map(totals).collect())
 }
 
-/// One page of the bins of a series that have commits, oldest first, and how many those are in all.
-pub async fn list_bins(conn: &mut Conn, series: &Series, page: Page) -> Result<(Vec<Bin>, i64)> {
-    const ROWS: &str = concat!(
-        "select bin, min(percent) as low, max(percent) as high, avg(percent) as mean from (
+/// A part of the bins of a series that have commits, oldest first.
+pub async fn list_bins(
+    conn: &mut Conn,
+    series: &Series,
+    part: impl Into<Part>,
+) -> Result<Listed<Bin>> {
+    const BINS: &str = concat!(
+        "(select bin, min(percent) as low, max(percent) as high, avg(percent) as mean, count(*) over () as bins from (
              select (commits.timestamp_us - $5) / $6 as bin,
                  100.0 * cast(measure.hits as double precision) / measure.lines as percent ",
         counted!(),
-        " and commits.timestamp_us >= $7 and commits.timestamp_us < $8) as binned
-         group by bin order by bin limit $9 offset $10"
+        " and commits.timestamp_us >= $7 and commits.timestamp_us < $8) as binned group by bin) as counted"
     );
     const COUNT: &str = concat!(
         "select cast(count(distinct (commits.timestamp_us - $5) / $6) as bigint) ",
         counted!(),
         " and commits.timestamp_us >= $7 and commits.timestamp_us < $8"
     );
+    const OLDEST: Order = Order(&[("bin", Way::Up, Kind::Int)]);
+    let window = OLDEST.window(part.into(), 9)?;
+    let (condition, tail) = (&window.condition, &window.tail);
+    let sql = format!("select bin, low, high, mean, bins from {BINS} where true{condition}{tail}");
     let start_us = start_of(series, series.first_bin);
     let end_us = start_of(series, series.last_bin.saturating_add(1));
-    macro_rules! bound {
+    macro_rules! of_series {
         ($query:expr) => {
             $query
                 .bind(series.repo)
@@ -155,12 +163,27 @@ pub async fn list_bins(conn: &mut Conn, series: &Series, page: Page) -> Result<(
                 .bind(end_us)
         };
     }
-    let rows = on!(conn, |c| bound!(sqlx::query_as(ROWS))
-        .bind(page.limit)
-        .bind(page.offset)
-        .fetch_all(c))?;
-    let count = on!(conn, |c| bound!(sqlx::query_scalar(COUNT)).fetch_one(c))?;
-    Ok((rows, count))
+    let rows: Vec<Counted> = on!(conn, |c| bound!(
+        of_series!(sqlx::query_as(&sql)),
+        window.values.iter()
+    )
+    .fetch_all(c))?;
+    let count = match (window.whole_count(rows.len()), rows.first()) {
+        (Some(count), _) => Some(count),
+        (None, Some(row)) => window.counts().then_some(row.bins),
+        (None, None) if !window.counts() => None,
+        (None, None) => on!(conn, |c| of_series!(sqlx::query_scalar(COUNT)).fetch_one(c))?,
+    };
+    let bins = rows.into_iter().map(|row| row.bin).collect();
+    Ok(window.listed(bins, count, |bin: &Bin| vec![Key::Int(bin.bin)]))
+}
+
+/// A bin, and how many there are in all.
+#[derive(FromRow)]
+struct Counted {
+    #[sqlx(flatten)]
+    bin: Bin,
+    bins: i64,
 }
 
 /// The last bin before the series' first that has commits.

@@ -142,6 +142,8 @@ const SQLITE_READERS: u32 = 8;
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may lie idle and still be taken for alive: the pool looks whether it is when it comes back.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A handle on the metadata database; cheap to clone.
 #[derive(Clone)]
@@ -210,6 +212,15 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS + 1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|conn, lent| {
+                Box::pin(async move {
+                    if lent.idle_for > TRUSTED_IDLE {
+                        conn.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await?;
         let topics = Topics::default();

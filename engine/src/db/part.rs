@@ -26,6 +26,8 @@ macro_rules! bound {
     };
 }
 
+pub(crate) use bound;
+
 /// Rows that are counted one by one each time a list is shown; the number of a longer list is remembered.
 const COUNT_EXACT: i64 = 10_000;
 /// How long the number of rows of a long list is remembered.
@@ -61,16 +63,6 @@ pub enum Part {
         /// Where to go on; the list's beginning without.
         from: Option<Place>,
     },
-}
-
-impl Part {
-    /// The page that is meant, for lists that have no places to go on from. Errors: `Invalid` for a cursor.
-    pub fn numbered(self) -> Result<Page> {
-        match self {
-            Part::Numbered(page) => Ok(page),
-            Part::Beside { .. } => Err(Error::invalid("cursor", "this list has pages only")),
-        }
-    }
 }
 
 impl From<Page> for Part {
@@ -263,6 +255,16 @@ impl Window {
         matches!(self.part, Part::Numbered(_))
     }
 
+    /// How many rows there are in all, if so many of a numbered page tell that it is the last.
+    pub(crate) fn whole_count(&self, read: usize) -> Option<i64> {
+        let Part::Numbered(page) = self.part else {
+            return None;
+        };
+        let read = read as i64;
+        let is_last = read < page.limit && (read > 0 || page.offset == 0);
+        is_last.then_some(page.offset + read)
+    }
+
     /// The rows as they were read, in the list's order and with what lies beside them.
     pub(crate) fn listed<T>(
         self,
@@ -361,14 +363,14 @@ impl List {
         T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let window = self.order.window(part, self.values.len() + 1)?;
-        let count = match window.counts() {
-            true => Some(self.count(conn).await?),
-            false => None,
-        };
         let (columns, from) = (self.columns, &self.from);
         let sql = format!("select {columns}{from}{}{}", window.condition, window.tail);
         let values = self.values.iter().chain(&window.values);
         let rows = on!(conn, |c| bound!(sqlx::query_as(&sql), values).fetch_all(c))?;
+        let count = match (window.counts(), window.whole_count(rows.len())) {
+            (true, None) => Some(self.count(conn).await?),
+            (_, known) => known,
+        };
         Ok(window.listed(rows, count, key))
     }
 

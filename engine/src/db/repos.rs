@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::Conn;
-use super::owners::{Owner, find_owner};
+use super::owners::Owner;
 use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use crate::error::{Error, Result};
 use crate::id::{OwnerId, RepoId};
@@ -87,11 +87,47 @@ pub async fn find_repo(
     owner: &str,
     name: &str,
 ) -> Result<Option<(Owner, Repo)>> {
-    let Some(owner) = find_owner(conn, service, owner).await? else {
-        return Ok(None);
-    };
-    let repo = find_repo_of_owner(conn, owner.id, name).await?;
-    Ok(repo.map(|repo| (owner, repo)))
+    const SQL: &str = "select repo.id, repo.owner_id, repo.name, repo.private, repo.active, repo.activated,
+            repo.default_branch, repo.language, repo.created_us, repo.updated_us,
+            owner.service, owner.username, owner.name as owner_name, owner.upload_token_required, owner.auto_activate,
+            owner.created_us as owner_created_us
+        from owner join repo on repo.owner_id = owner.id and repo.name_key = $3
+        where owner.service = $1 and owner.username_key = $2";
+    let (owner_key, key) = (owner.to_lowercase(), name.to_lowercase());
+    let row: Option<OwnedRepo> = on!(conn, |c| sqlx::query_as(SQL)
+        .bind(service)
+        .bind(owner_key.as_str())
+        .bind(key.as_str())
+        .fetch_optional(c))?;
+    Ok(row.map(OwnedRepo::split))
+}
+
+/// A repository beside its owner.
+#[derive(FromRow)]
+struct OwnedRepo {
+    #[sqlx(flatten)]
+    repo: Repo,
+    service: String,
+    username: String,
+    owner_name: Option<String>,
+    upload_token_required: bool,
+    auto_activate: bool,
+    owner_created_us: i64,
+}
+
+impl OwnedRepo {
+    fn split(self) -> (Owner, Repo) {
+        let owner = Owner {
+            id: self.repo.owner_id,
+            service: self.service,
+            username: self.username,
+            name: self.owner_name,
+            upload_token_required: self.upload_token_required,
+            auto_activate: self.auto_activate,
+            created_us: self.owner_created_us,
+        };
+        (owner, self.repo)
+    }
 }
 
 /// The owner's repository of this name, compared without case.

@@ -380,23 +380,34 @@ pub async fn list_external_ids(
 
 /// The packs that a commit's report is the fold of, in the order in which they were merged.
 pub async fn list_packs(conn: &mut Conn, commit: CommitId) -> Result<Vec<UploadPack>> {
-    const SQL: &str = "select id, pack, joined, name, source_id from upload
+    const SQL: &str = "select upload.id, pack, joined, upload.name, source_id, flag.name
+        from upload left join upload_flag on upload_id = upload.id left join flag on flag.id = flag_id
         where commit_id = $1 and kind = 'coverage' and state in ('merged', 'complete') and pack is not null
-        order by order_number, id";
-    type Row = (UploadId, String, bool, Option<String>, Option<UploadId>);
-    let packs: Vec<Row> = on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
-    let mut flags = list_flags_of_commit(conn, commit, UploadId(0), UploadId(i64::MAX)).await?;
-    let packs = packs
-        .into_iter()
-        .map(|(upload_id, pack, joined, name, source)| UploadPack {
-            upload_id,
-            pack,
-            flags: flags.remove(&upload_id).unwrap_or_default(),
-            joined,
-            name,
-            source,
-        });
-    Ok(packs.collect())
+        order by order_number, upload.id, flag.name";
+    type Row = (
+        UploadId,
+        String,
+        bool,
+        Option<String>,
+        Option<UploadId>,
+        Option<String>,
+    );
+    let rows: Vec<Row> = on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
+    let mut packs: Vec<UploadPack> = Vec::new();
+    for (upload_id, pack, joined, name, source, flag) in rows {
+        match packs.last_mut() {
+            Some(last) if last.upload_id == upload_id => last.flags.extend(flag),
+            _ => packs.push(UploadPack {
+                upload_id,
+                pack,
+                flags: Vec::from_iter(flag),
+                joined,
+                name,
+                source,
+            }),
+        }
+    }
+    Ok(packs)
 }
 
 /// Makes an upload of another commit part of this one, as its last; what is known of its build and its flags come with

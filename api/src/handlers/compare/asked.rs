@@ -80,12 +80,9 @@ fn yes_or_no(params: &Params, name: &str) -> Result<Option<bool>> {
 
 /// A request to compare two commits of a repository that its sender may read.
 pub struct Asked {
-    owner: Owner,
-    repo: Repo,
-    chosen: Base,
-    head: Commit,
-    base: BaseUrl,
-    uri: Uri,
+    pub(super) pair: Pair,
+    /// Names the answer.
+    pub(super) tag: Tag,
     pub(super) headers: HeaderMap,
     pub(super) has_diff: Option<bool>,
 }
@@ -152,19 +149,39 @@ impl KnownDiff {
     }
 }
 
+/// The text of a file.
+pub(super) enum Source {
+    /// There is no provider to tell it, or it says this.
+    Known(Option<String>),
+    /// The provider did not tell in time.
+    Untold,
+}
+
+impl Source {
+    /// The text, if it is known.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Source::Known(text) => text.as_deref(),
+            Source::Untold => None,
+        }
+    }
+}
+
 impl Pair {
-    /// The text of a file in head, where the provider tells it in time.
-    pub(super) async fn source(&self, app: &App, path: &str) -> Option<String> {
-        let provider = app.forges.of(&self.owner)?;
+    /// The text of a file in head.
+    pub(super) async fn source(&self, app: &App, path: &str) -> Source {
+        let Some(provider) = app.forges.of(&self.owner) else {
+            return Source::Known(None);
+        };
         let name = name_of(&self.owner, &self.repo);
         let asked = provider.file(&name, path, &self.head.sha);
         match tokio::time::timeout(SOURCE_WAIT, asked).await {
-            Ok(Ok(text)) => Some(text),
+            Ok(Ok(text)) => Source::Known(Some(text)),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the git provider does not tell a file");
-                None
+                Source::Untold
             }
-            Err(_) => None,
+            Err(_) => Source::Untold,
         }
     }
 }
@@ -177,22 +194,18 @@ impl FromRequestParts<App> for Asked {
         let key = Path::<RepoKey>::from_request_parts(parts, app).await;
         let Path(key) = key.map_err(|e| Error::List(e.body_text()))?;
         let base = BaseUrl::from_request_parts(parts, app).await?;
-        let (owner, repo) = viewer
+        let (mut conn, owner, repo) = viewer
             .readable_repo(app, &key.service, &key.owner, &key.repo)
             .await?;
         let query = CompareQuery::new(&Params::of(&parts.uri))?;
-        let mut conn = app.db.read().await?;
         let (chosen, head) = match query.pullid {
             Some(number) => of_pull(app, &mut conn, &repo, number).await?,
             None => of_refs(&mut conn, &repo, &query).await?,
         };
+        let pair = Pair::read(app, conn, (owner, repo), chosen, head).await?;
         Ok(Asked {
-            owner,
-            repo,
-            chosen,
-            head,
-            base,
-            uri: parts.uri.clone(),
+            tag: pair.tag(app, &base, &parts.uri)?,
+            pair,
             headers: parts.headers.clone(),
             has_diff: query.has_diff,
         })
@@ -223,91 +236,68 @@ async fn of_refs(conn: &mut Conn, repo: &Repo, query: &CompareQuery) -> Result<(
             .collect();
         return Err(Error::Body(StatusCode::BAD_REQUEST, missing.into()));
     };
-    let (commit, rule) = find_ref(conn, repo, base).await?;
-    let (head, _) = find_ref(conn, repo, head).await?;
+    let known = list_commits_of(conn, repo.id, &[base.clone(), head.clone()]).await?;
+    let named = |sha: &str| known.iter().find(|commit| commit.sha == sha).cloned();
+    let (commit, rule) = match named(base) {
+        Some(commit) => (commit, Rule::Explicit),
+        None => (branch_head(conn, repo, base).await?, Rule::BranchHead),
+    };
+    let head = match named(head) {
+        Some(commit) => commit,
+        None => branch_head(conn, repo, head).await?,
+    };
     Ok((Base::exact(commit, rule), head))
 }
 
-/// The commit of this hash, or the head of the branch of this name.
-async fn find_ref(conn: &mut Conn, repo: &Repo, name: &str) -> Result<(Commit, Rule)> {
-    if let Some(commit) = find_commit(conn, repo.id, name).await? {
-        return Ok((commit, Rule::Explicit));
-    }
+/// The head of the branch of this name. Errors: 404 naming what is unknown.
+async fn branch_head(conn: &mut Conn, repo: &Repo, name: &str) -> Result<Commit> {
     let Some(branch) = find_branch(conn, repo.id, name).await? else {
         let detail = format!("Commit or branch '{name}' not found!");
         return Err(Error::not_found(detail));
     };
     let head = find_commit(conn, repo.id, &branch.head).await?;
-    let head = head.ok_or_else(|| {
+    head.ok_or_else(|| {
         let sha = &branch.head;
         Error::not_found(format!(
             "Head commit '{sha}' for branch '{name}' not found!"
         ))
-    })?;
-    Ok((head, Rule::BranchHead))
+    })
 }
 
-impl Asked {
-    /// Reads what the answer is made from, and how it is called. Errors: 404 where head has no report.
-    pub(super) async fn read(&self, app: &App) -> Result<(Pair, Tag)> {
-        let pair = self.read_pair(app).await?;
-        let packs = |uploads: &[UploadPack]| Packs::new(uploads, None);
-        let sets: Vec<Packs> = [&pair.base_uploads, &pair.head_uploads]
-            .into_iter()
-            .filter_map(|uploads| packs(uploads).transpose())
-            .collect::<engine::Result<_>>()?;
-        let hash = |stored: Option<&StoredDiff>| stored.map(|stored| stored.hash.clone());
-        let flags = |uploads: &[UploadPack]| -> Vec<Value> {
-            let facts = |upload: &UploadPack| json!([upload.flags, upload.source.is_some()]);
-            uploads.iter().map(facts).collect()
-        };
-        let facts = json!([
-            pair.base.sha,
-            pair.head.sha,
-            pair.rule.as_str(),
-            pair.named,
-            hash(pair.diff.stored()),
-            hash(pair.shift.as_ref()),
-            flags(&pair.base_uploads),
-            flags(&pair.head_uploads),
-            pair.git_commits,
-            pair.commits,
-        ]);
-        let sets: Vec<_> = sets.iter().map(|packs| &packs.all).collect();
-        let tag = Tag::new(&self.base, &self.uri, &sets, &facts.to_string());
-        Ok((pair, tag))
-    }
-
-    async fn read_pair(&self, app: &App) -> Result<Pair> {
-        let (base, head) = (&self.chosen.commit, &self.head);
-        let mut conn = app.db.read().await?;
+impl Pair {
+    /// Reads what an answer is made from. Errors: 404 where head has no report.
+    async fn read(
+        app: &App,
+        mut conn: Conn,
+        (owner, repo): (Owner, Repo),
+        chosen: Base,
+        head: Commit,
+    ) -> Result<Pair> {
+        let base = chosen.commit;
         let base_uploads = list_packs(&mut conn, base.id).await?;
         let head_uploads = list_packs(&mut conn, head.id).await?;
-        drop(conn);
         if head_uploads.is_empty() {
             let detail = "Raw report not found for base or head reference.";
             return Err(Error::not_found(detail));
         }
-        let named = self.chosen.named.clone().filter(|sha| *sha != base.sha);
+        let named = chosen.named.filter(|sha| *sha != base.sha);
         let start = named.as_deref().unwrap_or(&base.sha);
         let is_same = start == head.sha;
-        let stored = match is_same {
-            true => None,
-            false => diffs::find_soon(app, &self.owner, &self.repo, start, &head.sha).await?,
-        };
-        let shift = match &named {
-            Some(named) => diffs::find_soon(app, &self.owner, &self.repo, &base.sha, named).await?,
-            None => None,
-        };
+        let (mut stored, mut shift) = (None, None);
+        if !is_same {
+            (conn, stored) = diffs::find_soon(app, conn, &owner, &repo, start, &head.sha).await?;
+        }
+        if let Some(named) = &named {
+            (conn, shift) = diffs::find_soon(app, conn, &owner, &repo, &base.sha, named).await?;
+        }
         let diff = KnownDiff::of(is_same, stored);
-        let mut conn = app.db.read().await?;
-        let (git_commits, commits) = self.read_commits(&mut conn, &diff).await?;
+        let (git_commits, commits) = read_commits(&mut conn, &base, &head, &diff).await?;
         Ok(Pair {
-            owner: self.owner.clone(),
-            repo: self.repo.clone(),
-            base: base.clone(),
-            head: head.clone(),
-            rule: self.chosen.rule,
+            owner,
+            repo,
+            base,
+            head,
+            rule: chosen.rule,
             named,
             base_uploads,
             head_uploads,
@@ -318,58 +308,85 @@ impl Asked {
         })
     }
 
-    /// The commits from head down to base: as the diff's giver told them, else as uploads named their parents.
-    async fn read_commits(
-        &self,
-        conn: &mut Conn,
-        diff: &KnownDiff,
-    ) -> Result<(Vec<GitCommit>, Vec<CommitBody>)> {
-        let told = diff.stored().map(diffs::commits).transpose()?.flatten();
-        let known = match &told {
-            Some(told) => {
-                let shas: Vec<String> = told.iter().map(|told| told.commitid.clone()).collect();
-                in_order(list_commits_of(conn, self.repo.id, &shas).await?, &shas)
-            }
-            None => self.walk_to_base(conn).await?,
-        };
-        let authors = read_owners(conn, known.iter().filter_map(|commit| commit.author_id)).await?;
-        let git = |commit: &Commit| GitCommit {
-            commitid: commit.sha.clone(),
-            message: commit.message.clone(),
-            timestamp: Some(iso(commit.timestamp_us)),
-            author: commit
-                .author_id
-                .and_then(|id| authors.get(&id))
-                .map_or_else(GitAuthor::default, |author| GitAuthor {
-                    id: None,
-                    username: Some(author.username.clone()),
-                    name: author.name.clone(),
-                    email: None,
-                }),
-        };
-        let git_commits = told.unwrap_or_else(|| known.iter().map(git).collect());
-        let bodies = known
+    /// Names an answer to what was asked at this URL.
+    fn tag(&self, app: &App, base: &BaseUrl, uri: &Uri) -> Result<Tag> {
+        let packs = |uploads: &[UploadPack]| Packs::new(uploads, None);
+        let sets: Vec<Packs> = [&self.base_uploads, &self.head_uploads]
             .into_iter()
-            .map(|commit| CommitBody::new(commit, &authors));
-        Ok((git_commits, bodies.collect::<Result<_>>()?))
+            .filter_map(|uploads| packs(uploads).transpose())
+            .collect::<engine::Result<_>>()?;
+        let hash = |stored: Option<&StoredDiff>| stored.map(|stored| stored.hash.clone());
+        let flags = |uploads: &[UploadPack]| -> Vec<Value> {
+            let facts = |upload: &UploadPack| json!([upload.flags, upload.source.is_some()]);
+            uploads.iter().map(facts).collect()
+        };
+        let facts = json!([
+            self.base.sha,
+            self.head.sha,
+            self.rule.as_str(),
+            self.named,
+            hash(self.diff.stored()),
+            hash(self.shift.as_ref()),
+            flags(&self.base_uploads),
+            flags(&self.head_uploads),
+            self.git_commits,
+            self.commits,
+            app.forges.of(&self.owner).is_some(),
+        ]);
+        let sets: Vec<_> = sets.iter().map(|packs| &packs.all).collect();
+        Ok(Tag::new(base, uri, &sets, &facts.to_string()))
     }
+}
 
-    /// Head, its parents as far as they are known, and base.
-    async fn walk_to_base(&self, conn: &mut Conn) -> Result<Vec<Commit>> {
-        let base = &self.chosen.commit;
-        let mut commits = vec![self.head.clone()];
-        if base.sha != self.head.sha {
-            let parents = list_parents(conn, self.repo.id, &self.head.sha, LISTED_COMMITS).await?;
-            if parents.iter().any(|parent| parent.sha == base.sha) {
-                let between = parents
-                    .into_iter()
-                    .take_while(|parent| parent.sha != base.sha);
-                commits.extend(between);
-            }
-            commits.push(base.clone());
+/// The commits from head down to base: as the diff's giver told them, else as uploads named their parents.
+async fn read_commits(
+    conn: &mut Conn,
+    base: &Commit,
+    head: &Commit,
+    diff: &KnownDiff,
+) -> Result<(Vec<GitCommit>, Vec<CommitBody>)> {
+    let told = diff.stored().map(diffs::commits).transpose()?.flatten();
+    let known = match &told {
+        Some(told) => {
+            let shas: Vec<String> = told.iter().map(|told| told.commitid.clone()).collect();
+            in_order(list_commits_of(conn, head.repo_id, &shas).await?, &shas)
         }
-        Ok(commits)
+        None => walk_to_base(conn, base, head).await?,
+    };
+    let authors = read_owners(conn, known.iter().filter_map(|commit| commit.author_id)).await?;
+    let git = |commit: &Commit| GitCommit {
+        commitid: commit.sha.clone(),
+        message: commit.message.clone(),
+        timestamp: Some(iso(commit.timestamp_us)),
+        author: commit
+            .author_id
+            .and_then(|id| authors.get(&id))
+            .map_or_else(GitAuthor::default, |author| GitAuthor {
+                id: None,
+                username: Some(author.username.clone()),
+                name: author.name.clone(),
+                email: None,
+            }),
+    };
+    let git_commits = told.unwrap_or_else(|| known.iter().map(git).collect());
+    let bodies = known
+        .into_iter()
+        .map(|commit| CommitBody::new(commit, &authors));
+    Ok((git_commits, bodies.collect::<Result<_>>()?))
+}
+
+/// Head, its parents as far as they are known, and base.
+async fn walk_to_base(conn: &mut Conn, base: &Commit, head: &Commit) -> Result<Vec<Commit>> {
+    let mut commits = vec![head.clone()];
+    if base.sha != head.sha {
+        let until = Some(&*base.sha);
+        let parents = list_parents(conn, head.repo_id, &head.sha, until, LISTED_COMMITS).await?;
+        match parents.last() {
+            Some(last) if last.sha == base.sha => commits.extend(parents),
+            _ => commits.push(base.clone()),
+        }
     }
+    Ok(commits)
 }
 
 fn in_order(commits: Vec<Commit>, shas: &[String]) -> Vec<Commit> {

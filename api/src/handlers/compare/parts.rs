@@ -40,11 +40,13 @@ pub(super) struct FlagBody {
     responses((status = 200, body = Vec<FlagBody>), (status = 304, description = "as the client knows it"),
         (status = 400, description = "a parameter is missing or wrong"), (status = 404, body = Detail)))]
 pub async fn get_flags(State(app): State<App>, asked: Asked) -> Result<Response> {
-    let (pair, tag) = asked.read(&app).await?;
-    if let Some(answer) = tag.unchanged(&asked.headers) {
-        return Ok(answer);
-    }
-    let diff = pair.diff.read(&app).await?;
+    let make = answer_flags(&app, &asked.pair);
+    let answers = &app.answers;
+    answers.find_or_make(&asked.tag, &asked.headers, make).await
+}
+
+async fn answer_flags(app: &App, pair: &Pair) -> Result<Response> {
+    let diff = pair.diff.read(app).await?;
     let sent = pair.head_uploads.iter();
     let sent = sent.filter(|upload| upload.source.is_none());
     let flags: BTreeSet<&String> = sent.flat_map(|upload| &upload.flags).collect();
@@ -53,14 +55,14 @@ pub async fn get_flags(State(app): State<App>, asked: Asked) -> Result<Response>
         let has_flag = |upload: &UploadPack| upload.flags.contains(flag);
         rows.push(FlagBody {
             name: flag.clone(),
-            base_report_totals: flag_totals(&app, &pair.base_uploads, flag).await?,
-            head_report_totals: flag_totals(&app, &pair.head_uploads, flag)
+            base_report_totals: flag_totals(app, &pair.base_uploads, flag).await?,
+            head_report_totals: flag_totals(app, &pair.head_uploads, flag)
                 .await?
                 .unwrap_or_else(|| Totals::default().into()),
-            diff_totals: patch_of(&app, &pair, &diff, has_flag, |_| true).await?,
+            diff_totals: patch_of(app, pair, &diff, has_flag, |_| true).await?,
         });
     }
-    Ok(tag.on(Json(rows).into_response()))
+    Ok(Json(rows).into_response())
 }
 
 /// What a component counts in both commits.
@@ -84,7 +86,7 @@ pub(super) struct ComponentBody {
     responses((status = 200, body = Vec<ComponentBody>),
         (status = 400, description = "a parameter is missing or wrong"), (status = 404, body = Detail)))]
 pub async fn get_components(State(app): State<App>, asked: Asked) -> Result<Response> {
-    let (pair, _) = asked.read(&app).await?;
+    let pair = asked.pair;
     let diff = pair.diff.read(&app).await?;
     let mut conn = app.db.read().await?;
     let yaml = app.yamls.of_commit(&mut conn, pair.head.id).await?;

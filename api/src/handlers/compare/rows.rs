@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use engine::compare::{Cause, all_lines, hunk_lines};
 use engine::db::uploads::UploadPack;
 use engine::model::{FileCoverage, State};
+use engine::pack::PackName;
 
 use super::super::rest::report::Batches;
 use super::asked::Pair;
@@ -131,6 +132,11 @@ pub(super) async fn whole_file(
     ))
 }
 
+/// The packs of these uploads, in their order.
+pub(super) fn names(uploads: &[UploadPack]) -> engine::Result<Vec<PackName>> {
+    uploads.iter().map(|upload| upload.pack.parse()).collect()
+}
+
 /// For each file, how many uploads hit each line; a line that none hits is absent.
 async fn hits_by_upload(
     app: &App,
@@ -138,11 +144,7 @@ async fn hits_by_upload(
     paths: &[String],
 ) -> engine::Result<Vec<HashMap<u32, u32>>> {
     let mut hits: Vec<HashMap<u32, u32>> = paths.iter().map(|_| HashMap::new()).collect();
-    if paths.is_empty() {
-        return Ok(hits);
-    }
-    for upload in uploads {
-        let said = app.folds.said(upload.pack.parse()?, paths).await?;
+    for said in app.folds.said(&names(uploads)?, paths).await? {
         for (hits, file) in hits.iter_mut().zip(&said) {
             for (line, row) in file.iter().flat_map(FileCoverage::rows) {
                 if row.coverage().state() == Some(State::Hit) {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::asked::Pair;
 use super::made::Compared;
+use super::rows::names;
 use crate::app::App;
 use crate::error::Result;
 
@@ -221,11 +222,8 @@ async fn sessions(
     paths: &[String],
 ) -> engine::Result<Vec<Vec<Session>>> {
     let mut sessions: Vec<Vec<Session>> = paths.iter().map(|_| Vec::new()).collect();
-    if paths.is_empty() {
-        return Ok(sessions);
-    }
-    for upload in uploads {
-        let said = app.folds.said(upload.pack.parse()?, paths).await?;
+    let said = app.folds.said(&names(uploads)?, paths).await?;
+    for (upload, said) in uploads.iter().zip(said) {
         for (sessions, file) in sessions.iter_mut().zip(said) {
             sessions.extend(file.map(|file| Session {
                 key: key(upload),

@@ -1,16 +1,27 @@
 //! Answers that a client may keep: named by what they were made from, so that an unchanged one is
-//! never made twice.
+//! never made twice, neither for the client that has it nor, while it is asked for often, for others.
 
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use engine::fold::PackSet;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
+use super::fields::Selected;
+use crate::error::Result;
 use crate::middleware::base::BaseUrl;
 
+/// Bytes of an answer that is kept, at most.
+const KEPT_MAX_BYTES: u64 = 1 << 20;
+/// Bytes of all answers that a node keeps, about.
+const ALL_KEPT_BYTES: u64 = 64 << 20;
+/// What an answer weighs beside its bytes.
+const ENTRY_BYTES: u64 = 256;
+
 /// The name of an answer. Weak, as compression changes its bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Tag(String);
 
 impl Tag {
@@ -56,6 +67,90 @@ impl Tag {
     }
 }
 
+/// Marks an answer that lacks something for the time being: it goes without a name, and is not kept.
+#[derive(Clone, Copy)]
+pub struct Passing;
+
+/// The answers that were given last, by their names. They are short JSON and bound in bytes.
+pub struct Answers(Cache<Tag, Kept, ByBytes>);
+
+#[derive(Clone)]
+struct Kept {
+    content_type: HeaderValue,
+    bytes: Bytes,
+    is_selected: bool,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Tag, Kept> for ByBytes {
+    fn weight(&self, _: &Tag, kept: &Kept) -> u64 {
+        ENTRY_BYTES + kept.bytes.len() as u64
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        Answers(Cache::with_weighter(1024, ALL_KEPT_BYTES, ByBytes))
+    }
+}
+
+impl Answers {
+    /// The answer of this name: none for a client that has it, else the kept one, else what `make` makes. Errors: its
+    /// own.
+    pub async fn find_or_make(
+        &self,
+        tag: &Tag,
+        headers: &HeaderMap,
+        make: impl Future<Output = Result<Response>>,
+    ) -> Result<Response> {
+        if let Some(unchanged) = tag.unchanged(headers) {
+            return Ok(unchanged);
+        }
+        if let Some(kept) = self.0.get(tag) {
+            return Ok(tag.on(kept.into_answer()));
+        }
+        let answer = make.await?;
+        if answer.extensions().get::<Passing>().is_some() {
+            return Ok(answer);
+        }
+        Ok(tag.on(self.keep(tag, answer).await?))
+    }
+
+    async fn keep(&self, tag: &Tag, answer: Response) -> Result<Response> {
+        let length = answer.body().size_hint().exact();
+        if length.is_none_or(|length| length > KEPT_MAX_BYTES) {
+            return Ok(answer);
+        }
+        let Some(content_type) = answer.headers().get(CONTENT_TYPE).cloned() else {
+            return Ok(answer);
+        };
+        let is_selected = answer.extensions().get::<Selected>().is_some();
+        let bytes = to_bytes(answer.into_body(), KEPT_MAX_BYTES as usize)
+            .await
+            .map_err(|e| engine::Error::invalid("answer", e))?;
+        let kept = Kept {
+            content_type,
+            bytes,
+            is_selected,
+        };
+        self.0.insert(tag.clone(), kept.clone());
+        Ok(kept.into_answer())
+    }
+}
+
+impl Kept {
+    fn into_answer(self) -> Response {
+        let mut answer = Response::new(Body::from(self.bytes));
+        answer.headers_mut().insert(CONTENT_TYPE, self.content_type);
+        if self.is_selected {
+            answer.extensions_mut().insert(Selected);
+        }
+        answer
+    }
+}
+
 fn opaque(tag: &str) -> &str {
     let tag = tag.trim();
     tag.strip_prefix("W/").unwrap_or(tag)
@@ -64,6 +159,43 @@ fn opaque(tag: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn text(text: &'static str) -> Response {
+        let mut answer = Response::new(Body::from(text));
+        let json = HeaderValue::from_static("application/json");
+        answer.headers_mut().insert(CONTENT_TYPE, json);
+        answer
+    }
+
+    async fn asked(answers: &Answers, tag: &Tag, made: Response) -> (bool, Bytes) {
+        let headers = HeaderMap::new();
+        let make = async { Ok(made) };
+        let answer = answers.find_or_make(tag, &headers, make).await.unwrap();
+        let is_named = answer.headers().contains_key(ETAG);
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        (is_named, bytes)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_made_once_unless_it_passes() {
+        let answers = Answers::default();
+        let (one, other) = (Tag::of(b"1"), Tag::of(b"2"));
+        let mut passing = text("half");
+        passing.extensions_mut().insert(Passing);
+        assert_eq!(asked(&answers, &one, passing).await, (false, "half".into()));
+        assert_eq!(asked(&answers, &one, text("a")).await, (true, "a".into()));
+        assert_eq!(asked(&answers, &one, text("b")).await, (true, "a".into()));
+        assert_eq!(asked(&answers, &other, text("c")).await, (true, "c".into()));
+    }
+
+    #[tokio::test]
+    async fn what_is_long_is_not_kept() {
+        let answers = Answers::default();
+        let tag = Tag::of(b"1");
+        let long: &'static str = "x".repeat(KEPT_MAX_BYTES as usize + 1).leak();
+        assert_eq!(asked(&answers, &tag, text(long)).await.1.len(), long.len());
+        assert_eq!(asked(&answers, &tag, text("b")).await, (true, "b".into()));
+    }
 
     #[test]
     fn a_known_tag_is_found_among_others_weak_or_not() {
