@@ -6,15 +6,15 @@ use std::process::Output;
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
-use crate::api::{Api, HEAD};
+use crate::api::{Api, HEAD, PARENT};
 
 /// Calls that are made up for each operation, at most.
 const EXAMPLES: &str = "6";
 /// The calls are the same in every run.
 const SEED: &str = "20261124";
 
-async fn run(folder: &Path, tool: &str, words: &[&str]) -> Output {
-    let program = installed(tool);
+async fn run(folder: &Path, program: impl AsRef<Path>, words: &[&str]) -> Output {
+    let program = installed(program.as_ref());
     let done = Command::new(&program)
         .args(words)
         .current_dir(folder)
@@ -24,12 +24,16 @@ async fn run(folder: &Path, tool: &str, words: &[&str]) -> Output {
     done.unwrap_or_else(|error| panic!("{}: {error}, run script/bootstrap", program.display()))
 }
 
-fn installed(tool: &str) -> PathBuf {
+/// A program below the folder where `script/bootstrap` installs; a bare name is one of the PATH.
+fn installed(program: &Path) -> PathBuf {
+    if program.components().count() == 1 {
+        return program.to_owned();
+    }
     let cache = std::env::var_os("HITLINE_CACHE")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache/hitline")))
         .expect("there is a home directory or HITLINE_CACHE is set");
-    cache.join("venv/bin").join(tool)
+    cache.join(program)
 }
 
 fn all_said(output: &Output) -> String {
@@ -52,11 +56,44 @@ async fn a_public_validator_accepts_the_description() {
     assert_eq!(schema["openapi"], "3.1.0");
     let output = run(
         folder.path(),
-        "openapi-spec-validator",
+        "venv/bin/openapi-spec-validator",
         &[path.to_str().unwrap()],
     )
     .await;
     assert!(output.status.success(), "{}", all_said(&output));
+}
+
+#[tokio::test]
+async fn a_generated_client_gets_what_its_types_promise() {
+    const PROGRAM: &str = include_str!("../client/client.mts");
+    let api = Api::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, schema) = described(&api, folder.path()).await;
+    let modules = installed(Path::new("npm/node_modules"));
+    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
+    std::fs::write(folder.path().join("client.mts"), PROGRAM).unwrap();
+    let schema = schema.to_str().unwrap();
+    let language = "--strict --module nodenext --target es2022 --lib es2022,dom client.mts";
+    let language: Vec<&str> = language.split(' ').collect();
+    let steps = [
+        (
+            "npm/node_modules/.bin/openapi-typescript",
+            &[schema, "-o", "api.d.ts"][..],
+        ),
+        ("npm/node_modules/.bin/tsc", &language),
+        (
+            "node",
+            &["client.mjs", &api.app.url, &api.token, HEAD, PARENT],
+        ),
+    ];
+    let mut said = String::new();
+    for (program, words) in steps {
+        let output = run(folder.path(), program, words).await;
+        assert!(output.status.success(), "{program}: {}", all_said(&output));
+        said = String::from_utf8(output.stdout).unwrap();
+    }
+    let said: Value = serde_json::from_str(&said).unwrap();
+    insta::assert_json_snapshot!(said);
 }
 
 /// Each path from the server's root, as the tool knows one root only, with a repository that exists.
@@ -127,7 +164,7 @@ async fn made_up_calls_of_every_operation_are_answered_as_described() {
         response_headers_conformance,response_schema_conformance";
     let output = run(
         folder.path(),
-        "schemathesis",
+        "venv/bin/schemathesis",
         &[
             "run",
             path.to_str().unwrap(),
