@@ -1058,6 +1058,19 @@ async fn measures_become_bins(conn: &mut Conn, repo: RepoId, commit: CommitId) -
     assert_eq!(measures::find_bin_before(conn, &series).await?, Some(at));
     series.branch = Some("unheard".into());
     assert_eq!(measures::find_bin_before(conn, &series).await?, None);
+
+    series.branch = commit.branch.clone();
+    for timestamp_us in [commit.timestamp_us + bin_us, commit.timestamp_us] {
+        let info = CommitInfo {
+            message: None,
+            author_id: None,
+            timestamp_us,
+            parent_sha: None,
+        };
+        commits::set_commit_info(conn, commit.id, &info, START_US).await?;
+        let moved = measures::list_bins(conn, &series, page).await?.rows;
+        assert_eq!(moved.len(), usize::from(timestamp_us > commit.timestamp_us));
+    }
     Ok(())
 }
 

@@ -278,14 +278,17 @@ impl Seeder {
 
     /// What was counted of the commits of these ids.
     async fn insert_measures(&mut self, first: i64, last: i64) -> Result<()> {
-        const SQL: &str = "insert into measure (commit_id, kind, name, files, lines, hits, misses, partials)
+        const SQL: &str = "insert into measure (commit_id, kind, name, files, lines, hits, misses, partials, repo_id,
+                branch, timestamp_us)
             select id, kind, name, (counts->>'files')::bigint, (counts->>'lines')::bigint, (counts->>'hits')::bigint,
-                (counts->>'misses')::bigint, (counts->>'partials')::bigint
+                (counts->>'misses')::bigint, (counts->>'partials')::bigint,
+                repo_id, branch, timestamp_us
             from (
-                select commits.id, 'report' as kind, '' as name, commits.totals::json as counts from commits
+                select commits.id, 'report' as kind, '' as name, commits.totals::json as counts, repo_id, branch,
+                    timestamp_us from commits
                 where commits.id between $1 and $2
                 union all
-                select commits.id, 'flag', 'job' || job, version_pack.totals::json
+                select commits.id, 'flag', 'job' || job, version_pack.totals::json, repo_id, branch, timestamp_us
                 from commits join version on version.fold = commits.fold join version_pack using (number)
                 where commits.id between $1 and $2) counted";
         let query = sqlx::query(SQL).bind(first).bind(last);

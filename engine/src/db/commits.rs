@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
+use super::measures::date_measures;
 use super::part::{Key, Kind, List, Listed, Order, Part, Way};
 use super::{Conn, dialect};
 use crate::error::{Error, Result};
@@ -144,7 +145,7 @@ async fn upsert(
     new: &NewCommit,
     now_us: i64,
 ) -> Result<Commit> {
-    Ok(on!(conn, |c| sqlx::query_as(sql)
+    let commit: Commit = on!(conn, |c| sqlx::query_as(sql)
         .bind(new.id)
         .bind(new.repo_id)
         .bind(new.sha.as_str())
@@ -156,7 +157,11 @@ async fn upsert(
         .bind(new.timestamp_us)
         .bind(now_us)
         .bind(new.state)
-        .fetch_one(c))?)
+        .fetch_one(c))?;
+    if commit.id != new.id {
+        date_measures(conn, commit.id).await?;
+    }
+    Ok(commit)
 }
 
 /// The repository's commit of this hash.
@@ -430,7 +435,7 @@ pub async fn set_commit_info(
     )?;
     match rows {
         0 => Err(Error::not_found(format_args!("commit {id}"))),
-        _ => Ok(()),
+        _ => date_measures(conn, id).await,
     }
 }
 

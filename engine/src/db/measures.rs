@@ -67,11 +67,11 @@ pub struct Bin {
     pub mean: f64,
 }
 
-/// The commits of a series, whose time is in some range: what all its queries select from.
+/// The counts of a series: what all its queries select from.
 macro_rules! counted {
     () => {
-        "from commits join measure on measure.commit_id = commits.id and measure.kind = $2 and measure.name = $3
-         where commits.repo_id = $1 and measure.lines > 0 and ($4 is null or commits.branch = $4)"
+        "from measure
+         where repo_id = $1 and kind = $2 and name = $3 and lines > 0 and ($4 is null or branch = $4)"
     };
 }
 
@@ -79,8 +79,8 @@ macro_rules! counted {
 pub async fn set_measures(conn: &mut Conn, commit: CommitId, measures: &[Measure]) -> Result<()> {
     const CLEAR: &str = "delete from measure where commit_id = $1";
     const SQL: &str =
-        "insert into measure (commit_id, kind, name, files, lines, hits, misses, partials)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+        "insert into measure (commit_id, kind, name, files, lines, hits, misses, partials, repo_id, branch, timestamp_us)
+        select id, $2, $3, $4, $5, $6, $7, $8, repo_id, branch, timestamp_us from commits where id = $1";
     exec!(conn, sqlx::query(CLEAR).bind(commit))?;
     for Measure { kind, name, totals } in measures {
         exec!(
@@ -96,6 +96,15 @@ pub async fn set_measures(conn: &mut Conn, commit: CommitId, measures: &[Measure
                 .bind(totals.partials as i64)
         )?;
     }
+    Ok(())
+}
+
+/// Takes the commit's branch and time for those of its counts. To be called when they change.
+pub(super) async fn date_measures(conn: &mut Conn, commit: CommitId) -> Result<()> {
+    const SQL: &str = "update measure set branch = dated.branch, timestamp_us = dated.timestamp_us
+        from commits as dated where dated.id = $1 and measure.commit_id = $1
+            and (coalesce(measure.branch, '') <> coalesce(dated.branch, '') or measure.timestamp_us <> dated.timestamp_us)";
+    exec!(conn, sqlx::query(SQL).bind(commit))?;
     Ok(())
 }
 
@@ -134,15 +143,15 @@ pub async fn list_bins(
 ) -> Result<Listed<Bin>> {
     const BINS: &str = concat!(
         "(select bin, min(percent) as low, max(percent) as high, avg(percent) as mean, count(*) over () as bins from (
-             select (commits.timestamp_us - $5) / $6 as bin,
-                 100.0 * cast(measure.hits as double precision) / measure.lines as percent ",
+             select (timestamp_us - $5) / $6 as bin,
+                 100.0 * cast(hits as double precision) / lines as percent ",
         counted!(),
-        " and commits.timestamp_us >= $7 and commits.timestamp_us < $8) as binned group by bin) as counted"
+        " and timestamp_us >= $7 and timestamp_us < $8) as binned group by bin) as counted"
     );
     const COUNT: &str = concat!(
-        "select cast(count(distinct (commits.timestamp_us - $5) / $6) as bigint) ",
+        "select cast(count(distinct (timestamp_us - $5) / $6) as bigint) ",
         counted!(),
-        " and commits.timestamp_us >= $7 and commits.timestamp_us < $8"
+        " and timestamp_us >= $7 and timestamp_us < $8"
     );
     const OLDEST: Order = Order(&[("bin", Way::Up, Kind::Int)]);
     let window = OLDEST.window(part.into(), 9)?;
@@ -189,9 +198,9 @@ struct Counted {
 /// The last bin before the series' first that has commits.
 pub async fn find_bin_before(conn: &mut Conn, series: &Series) -> Result<Option<i64>> {
     const SQL: &str = concat!(
-        "select commits.timestamp_us ",
+        "select timestamp_us ",
         counted!(),
-        " and commits.timestamp_us < $5 order by commits.timestamp_us desc limit 1"
+        " and timestamp_us < $5 order by timestamp_us desc limit 1"
     );
     let newest: Option<i64> = on!(conn, |c| sqlx::query_scalar(SQL)
         .bind(series.repo)
