@@ -38,40 +38,40 @@ impl Error {
         let detail = "You do not have permission to perform this action.";
         Error::Detail(StatusCode::FORBIDDEN, detail.into())
     }
+
+    /// The status and the body, as JSON.
+    pub fn told(self) -> (StatusCode, Value) {
+        match self {
+            Error::Detail(status, detail)
+            | Error::Plain(status, detail)
+            | Error::Busy(status, detail, _) => (status, json!({ "detail": detail })),
+            Error::Unauthorized(_, detail) => {
+                (StatusCode::UNAUTHORIZED, json!({ "detail": detail }))
+            }
+            Error::List(text) => (StatusCode::BAD_REQUEST, json!([text])),
+            Error::Field(field, text) => (StatusCode::BAD_REQUEST, json!({ field: [text] })),
+            Error::Body(status, body) => (status, body),
+        }
+    }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        match self {
-            Error::Detail(status, detail) => {
-                (status, Json(json!({ "detail": detail }))).into_response()
+        let header = match self {
+            Error::Plain(status, text) => {
+                let kind = "text/plain; charset=utf-8";
+                return (status, [(header::CONTENT_TYPE, kind)], text).into_response();
             }
-            Error::List(text) => (StatusCode::BAD_REQUEST, Json(json!([text]))).into_response(),
-            Error::Field(field, text) => {
-                (StatusCode::BAD_REQUEST, Json(json!({ field: [text] }))).into_response()
+            Error::Unauthorized(scheme, _) => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme)))
             }
-            Error::Plain(status, text) => (
-                status,
-                [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
-                text,
-            )
-                .into_response(),
-            Error::Unauthorized(scheme, detail) => {
-                let mut answer = Error::Detail(StatusCode::UNAUTHORIZED, detail).into_response();
-                answer
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-                answer
-            }
-            Error::Busy(status, detail, seconds) => {
-                let mut answer = Error::Detail(status, detail).into_response();
-                answer
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, seconds.into());
-                answer
-            }
-            Error::Body(status, body) => (status, Json(body)).into_response(),
-        }
+            Error::Busy(.., seconds) => Some((header::RETRY_AFTER, seconds.into())),
+            _ => None,
+        };
+        let (status, body) = self.told();
+        let mut answer = (status, Json(body)).into_response();
+        answer.headers_mut().extend(header);
+        answer
     }
 }
 

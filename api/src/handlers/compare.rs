@@ -2,6 +2,7 @@
 
 mod asked;
 mod bodies;
+mod bulk;
 mod given;
 mod made;
 mod parts;
@@ -28,6 +29,7 @@ use made::{Compared, Extent};
 use rows::{Rows, whole_file};
 
 pub use asked::CompareQuery;
+pub use bulk::compare_many;
 pub use given::put_diff;
 pub(crate) use made::packs;
 pub use parts::{get_components, get_flags};
@@ -44,7 +46,8 @@ pub const DIFF_MAX_BYTES: usize = 64 << 20;
     get_impacted_files,
     parts::get_flags,
     parts::get_components,
-    given::put_diff
+    given::put_diff,
+    bulk::compare_many
 ))]
 pub struct Paths;
 

@@ -126,6 +126,7 @@ fn compare_routes() -> Router<App> {
             put(compare::put_diff).layer(DefaultBodyLimit::max(compare::DIFF_MAX_BYTES)),
         )
         .route(&in_repo("/compare"), get(compare::get_compare))
+        .route(&in_repo("/compare/bulk"), post(compare::compare_many))
         .route(&in_repo("/compare/flags"), get(compare::get_flags))
         .route(
             &in_repo("/compare/components"),

@@ -158,6 +158,12 @@ impl Scene {
         (answer.status(), answer.json().await.unwrap())
     }
 
+    async fn post(&self, path: &str, body: &str) -> (StatusCode, Value) {
+        let asked = Client::new().post(self.url(path)).body(body.to_owned());
+        let answer = asked.bearer_auth(&self.api_token).send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
     /// A body that must be there, with what differs from run to run left out.
     pub(crate) async fn shown(&self, path: &str) -> Value {
         let (status, mut body) = self.get(path).await;
@@ -438,6 +444,38 @@ async fn commits_are_named_by_hash_or_branch_and_what_is_unknown_is_told() {
         (&impacted["state"], &impacted["files"]),
         (&json!("error"), &json!([]))
     );
+}
+
+#[tokio::test]
+async fn many_comparisons_are_made_in_one_call() {
+    let scene = Scene::start().await;
+    scene.give_diff().await;
+    let pairs = json!({"pairs": [
+        {"base": BASE, "head": HEAD},
+        {"base": "main", "head": "topic"},
+        {"pullid": 99},
+        {"base": "main"},
+        {"base": "main", "head": "nowhere"},
+        {"base": HEAD, "head": BASE},
+    ]});
+    let (status, body) = scene.post("/bulk", &pairs.to_string()).await;
+    assert_eq!(status, 200);
+    insta::assert_json_snapshot!("compare_bulk", body);
+    let one = scene.shown(&format!("/{}", between(BASE, HEAD))).await;
+    assert_eq!(body["results"][0]["totals"], one["totals"]);
+    let (_, none) = scene.post("/bulk", r#"{"pairs": []}"#).await;
+    assert_eq!(none, json!({"results": []}));
+    let many = json!({"pairs": vec![json!({"pullid": 1}); 101]}).to_string();
+    for (body, why) in [
+        (&*many, "101 pairs; send at most 100 at once"),
+        ("{}", "missing field `pairs`"),
+        ("[", "EOF while parsing"),
+        (r#"{"pairs": [{"pull": 1}]}"#, "unknown field `pull`"),
+    ] {
+        let (status, said) = scene.post("/bulk", body).await;
+        assert_eq!(status, 400);
+        assert!(said[0].as_str().unwrap().starts_with(why), "{said}");
+    }
 }
 
 #[tokio::test]

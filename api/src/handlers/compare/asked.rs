@@ -43,13 +43,13 @@ const LISTED_COMMITS: i64 = 250;
 #[into_params(parameter_in = Query)]
 pub struct CompareQuery {
     /// The number of a pull request; its base and head are compared.
-    pullid: Option<i64>,
+    pub(super) pullid: Option<i64>,
     /// The commit or branch that is compared with.
-    base: Option<String>,
+    pub(super) base: Option<String>,
     /// The commit or branch that is compared.
-    head: Option<String>,
+    pub(super) head: Option<String>,
     /// Only files that the diff names, or only those that it does not; for `compare/` alone.
-    has_diff: Option<bool>,
+    pub(super) has_diff: Option<bool>,
 }
 
 impl CompareQuery {
@@ -194,15 +194,11 @@ impl FromRequestParts<App> for Asked {
         let key = Path::<RepoKey>::from_request_parts(parts, app).await;
         let Path(key) = key.map_err(|e| Error::List(e.body_text()))?;
         let base = BaseUrl::from_request_parts(parts, app).await?;
-        let (mut conn, owner, repo) = viewer
+        let (conn, owner, repo) = viewer
             .readable_repo(app, &key.service, &key.owner, &key.repo)
             .await?;
         let query = CompareQuery::new(&Params::of(&parts.uri))?;
-        let (chosen, head) = match query.pullid {
-            Some(number) => of_pull(app, &mut conn, &repo, number).await?,
-            None => of_refs(&mut conn, &repo, &query).await?,
-        };
-        let pair = Pair::read(app, conn, (owner, repo), chosen, head).await?;
+        let pair = Pair::of(app, conn, (owner, repo), &query).await?;
         Ok(Asked {
             tag: pair.tag(app, &base, &parts.uri)?,
             pair,
@@ -265,7 +261,22 @@ async fn branch_head(conn: &mut Conn, repo: &Repo, name: &str) -> Result<Commit>
 }
 
 impl Pair {
-    /// Reads what an answer is made from. Errors: 404 where head has no report.
+    /// Finds which two commits are meant, and reads what an answer is made from. Errors: 400 for a query that names
+    /// none, 404 for what is unknown or has no report.
+    pub(super) async fn of(
+        app: &App,
+        mut conn: Conn,
+        names: (Owner, Repo),
+        query: &CompareQuery,
+    ) -> Result<Pair> {
+        let repo = &names.1;
+        let (chosen, head) = match query.pullid {
+            Some(number) => of_pull(app, &mut conn, repo, number).await?,
+            None => of_refs(&mut conn, repo, query).await?,
+        };
+        Pair::read(app, conn, names, chosen, head).await
+    }
+
     async fn read(
         app: &App,
         mut conn: Conn,

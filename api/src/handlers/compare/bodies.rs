@@ -58,6 +58,14 @@ impl TotalsBody {
     }
 }
 
+impl Compared {
+    /// Counts of the whole reports.
+    pub(super) fn all_totals(&self, pair: &Pair) -> TotalsBody {
+        let patch = pair.diff.is_known().then_some(self.comparison.patch);
+        TotalsBody::new(self.base_totals, Some(self.head_totals), patch)
+    }
+}
+
 /// What git says of the difference.
 #[derive(Serialize, ToSchema)]
 struct DiffBody {
@@ -67,11 +75,10 @@ struct DiffBody {
 
 impl CompareBody {
     pub(super) async fn new(app: &App, pair: &Pair, compared: &Compared) -> Result<CompareBody> {
-        let patch = pair.diff.is_known().then_some(compared.comparison.patch);
         Ok(CompareBody {
             base_commit: pair.base.sha.clone(),
             head_commit: pair.head.sha.clone(),
-            totals: TotalsBody::new(compared.base_totals, Some(compared.head_totals), patch),
+            totals: compared.all_totals(pair),
             commit_uploads: pair.commits.clone(),
             diff: DiffBody {
                 git_commits: pair.git_commits.clone(),
