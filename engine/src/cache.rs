@@ -5,13 +5,14 @@
 //! content ([`CacheKey`]), so it is never stale. The least recently used entries go when the
 //! bound is reached.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, IteratorMode,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use crate::model::FileCoverage;
@@ -143,6 +144,28 @@ impl Cache {
             .get_pinned_cf(self.column(CHUNKS), chunk_key(key, path))
             .map_err(|e| rocks("read chunk", e))?;
         Ok(stored.map(|chunk| Box::from(&*chunk)))
+    }
+
+    /// The compressed chunks of these files of an entry, in their order; `None` for one that was evicted. A few are
+    /// looked up; over many goes a walk that leaps where they are far from each other.
+    pub fn chunks_of(&self, key: &CacheKey, files: &[FileEntry]) -> Result<Vec<Option<Box<[u8]>>>> {
+        const FEW: usize = 8;
+        if files.len() < FEW {
+            return files
+                .iter()
+                .map(|file| self.chunk(key, &file.path))
+                .collect();
+        }
+        let mut walk = self.db.raw_iterator_cf(self.column(CHUNKS));
+        let mut chunks = Vec::with_capacity(files.len());
+        for file in files {
+            let wanted = chunk_key(key, &file.path);
+            leap(&mut walk, &wanted);
+            let is_here = walk.key().is_some_and(|here| here == wanted);
+            chunks.push(walk.value().filter(|_| is_here).map(Box::from));
+        }
+        walk.status().map_err(|e| rocks("read chunks", e))?;
+        Ok(chunks)
     }
 
     /// The compressed chunks of an entry, in the order of its paths; an evicted entry gives none.
@@ -288,6 +311,20 @@ impl Usage {
         }
         evicted
     }
+}
+
+/// Moves to the first key that is not less than this one.
+fn leap(walk: &mut DBRawIterator<'_>, wanted: &[u8]) {
+    /// As many steps cost what a search does.
+    const STEPS: usize = 8;
+    for _ in 0..STEPS {
+        match walk.key().map(|here| here.cmp(wanted)) {
+            Some(Ordering::Equal) => return,
+            Some(Ordering::Less) => walk.next(),
+            Some(Ordering::Greater) | None => break,
+        }
+    }
+    walk.seek(wanted);
 }
 
 fn open_db(dir: &Path, limits: CacheLimits) -> std::result::Result<DB, rocksdb::Error> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
+use tokio::sync::Semaphore;
 
 use crate::blob::Blobs;
 use crate::cache::{Cache, CacheKey};
@@ -18,6 +19,9 @@ const REBUILDS_MAX: u32 = 3;
 
 /// How many files are worth being read in parallel.
 const MANY: usize = 32;
+
+/// Heavy work that is under way at once for each core: while one waits for the disk, another computes.
+const TURNS_PER_CORE: usize = 4;
 
 /// The packs that a report is folded from: sets, so that order and repetition make no difference.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -93,6 +97,7 @@ pub struct Folds {
     cache: Arc<Cache>,
     blobs: Arc<dyn Blobs>,
     running: Arc<Running>,
+    turns: Arc<Semaphore>,
 }
 
 /// The reports that are being made, each with the lock of those who want it at once.
@@ -101,10 +106,12 @@ type Running = Mutex<HashMap<CacheKey, Arc<tokio::sync::Mutex<()>>>>;
 impl Folds {
     /// Folds over this cache and the packs of this object store.
     pub fn new(cache: Arc<Cache>, blobs: Arc<dyn Blobs>) -> Folds {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Folds {
             cache,
             blobs,
             running: Arc::default(),
+            turns: Arc::new(Semaphore::new(TURNS_PER_CORE * cores)),
         }
     }
 
@@ -165,8 +172,18 @@ impl Folds {
     ) -> Result<Vec<FileCoverage>> {
         for _ in 0..REBUILDS_MAX {
             let (cache, key, wanted) = (self.cache.clone(), packs.key(), entries.clone());
-            let read = move || map_all(&wanted, |entry| cache.file(&key, entry));
-            let files = blocking(read).await?;
+            let read = move || {
+                let chunks = cache.chunks_of(&key, &wanted)?;
+                let files: Vec<_> = wanted.iter().zip(chunks).collect();
+                map_all(&files, |(file, chunk)| {
+                    let file = chunk.as_ref().map(|chunk| decode_chunk(chunk, file.size));
+                    Ok(file.and_then(Result::ok))
+                })
+            };
+            let files = match entries.len() < MANY {
+                true => blocking(read).await?,
+                false => self.in_turn(read).await?,
+            };
             if let Some(files) = files.into_iter().collect() {
                 return Ok(files);
             }
@@ -193,12 +210,12 @@ impl Folds {
                     chunks: Vec::new(),
                 });
             }
-            let (cache, key, paths) = (self.cache.clone(), packs.key(), paths.clone());
-            let read = move || match paths {
-                None => read_all(&cache, &key, header),
-                Some(paths) => read_some(&cache, &key, &header, paths),
+            let (cache, key) = (self.cache.clone(), packs.key());
+            let read = match paths.clone() {
+                None => self.in_turn(move || read_all(&cache, &key, header)).await?,
+                Some(paths) => blocking(move || read_some(&cache, &key, &header, paths)).await?,
             };
-            if let Some(report) = blocking(read).await? {
+            if let Some(report) = read {
                 return Ok(report);
             }
             self.forget(packs).await?;
@@ -238,6 +255,23 @@ impl Folds {
         .await
     }
 
+    /// Does heavy work, so much at once at most and in the order of its coming: else all that wait would share the
+    /// processors, and the last of them would wait for all. The work must not wait for other such work.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(|error| Error::Closed {
+            what: format!("turns ({error})"),
+        })?;
+        blocking(move || {
+            let _turn = turn;
+            work()
+        })
+        .await
+    }
+
     async fn cached(&self, key: CacheKey) -> Result<Option<Arc<Header>>> {
         let cache = self.cache.clone();
         blocking(move || cache.header(&key)).await
@@ -269,7 +303,7 @@ impl Folds {
             opened.push(self.open(name).await?);
         }
         let (cache, joined) = (self.cache.clone(), packs.joined.len());
-        blocking(move || {
+        self.in_turn(move || {
             let report = match &opened[..] {
                 [Opened::Fetched(pack)] => pack.clone(),
                 packs => pack::encode(&join(packs, joined)?, packs.len() as u32)?,
@@ -348,8 +382,8 @@ fn read_some(
     paths.dedup();
     let entries = paths.iter().filter_map(|path| header.find(path).cloned());
     let files: Vec<FileEntry> = entries.collect();
-    let chunks = files.par_iter().map(|file| cache.chunk(key, &file.path));
-    let Some(chunks) = chunks.collect::<Result<Option<Vec<_>>>>()? else {
+    let chunks = cache.chunks_of(key, &files)?;
+    let Some(chunks) = chunks.into_iter().collect() else {
         return Ok(None);
     };
     let header = Arc::new(Header {

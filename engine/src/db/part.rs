@@ -29,7 +29,7 @@ macro_rules! bound {
 pub(crate) use bound;
 
 /// Rows that are counted one by one each time a list is shown; the number of a longer list is remembered.
-const COUNT_EXACT: i64 = 10_000;
+const COUNT_EXACT: i64 = 1_000;
 /// How long the number of rows of a long list is remembered.
 const COUNT_AGE_US: i64 = 10_000_000;
 /// Long lists whose numbers of rows are remembered.

@@ -63,7 +63,7 @@ struct BulkBody {
 #[serde(untagged)]
 enum PairBody {
     /// It was made.
-    Made(Made),
+    Made(Box<Made>),
     /// It could not be made.
     Failed(Failed),
 }
@@ -161,7 +161,7 @@ impl Batches for Bulk {
 impl Bulk {
     async fn compare(&self, asked: &PairKey) -> PairBody {
         match self.made(asked).await {
-            Ok(made) => PairBody::Made(made),
+            Ok(made) => PairBody::Made(Box::new(made)),
             Err(error) => {
                 let (status, error) = error.told();
                 PairBody::Failed(Failed {

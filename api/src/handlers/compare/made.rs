@@ -79,7 +79,7 @@ impl Compared {
         )?;
         let is_known = !pair.base_uploads.is_empty();
         let (base_count, head_count) = (pair.base_uploads.len(), pair.head_uploads.len());
-        let made = tokio::task::spawn_blocking(move || {
+        let made = app.folds.in_turn(move || {
             let base = Shifted::new(base, shift.as_deref());
             Ok(Compared {
                 comparison: compare(&base, &head, &diff)?,
@@ -91,9 +91,7 @@ impl Compared {
                 head,
             })
         });
-        made.await.map_err(|error| engine::Error::Closed {
-            what: format!("worker thread ({error})"),
-        })?
+        made.await
     }
 
     /// The files of head that were looked into, by path.
