@@ -389,7 +389,9 @@ async fn read_commits(
 /// Head, its parents as far as they are known, and base.
 async fn walk_to_base(conn: &mut Conn, base: &Commit, head: &Commit) -> Result<Vec<Commit>> {
     let mut commits = vec![head.clone()];
-    if base.sha != head.sha {
+    if head.parent_sha.as_ref() == Some(&base.sha) {
+        commits.push(base.clone());
+    } else if base.sha != head.sha {
         let until = Some(&*base.sha);
         let parents = list_parents(conn, head.repo_id, &head.sha, until, LISTED_COMMITS).await?;
         match parents.last() {
