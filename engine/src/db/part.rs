@@ -131,18 +131,6 @@ pub struct Listed<T> {
     pub after: Option<Place>,
 }
 
-/// Rows of a numbered page, and how many there are in all.
-impl<T> From<(Vec<T>, i64)> for Listed<T> {
-    fn from((rows, count): (Vec<T>, i64)) -> Listed<T> {
-        Listed {
-            rows,
-            count: Some(count),
-            before: None,
-            after: None,
-        }
-    }
-}
-
 impl<T> Listed<T> {
     /// The same part with its rows in another shape.
     pub fn map<U>(self, shape: impl FnMut(T) -> U) -> Listed<U> {
