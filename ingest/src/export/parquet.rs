@@ -5,7 +5,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use engine::model::{Coverage, FileCoverage, Kind, State};
+use bytes::Bytes;
+use engine::model::{Coverage, Evidence, FileCoverage, Kind, State};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::Result;
@@ -14,7 +15,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
 
-/// Rows of a group, but for the rest of the last file in it.
+/// Rows of a group.
 const GROUP_ROWS: usize = 1 << 17;
 /// Columns, in the order of [`Rows`]. `state` is null for a line that does not count.
 const SCHEMA: &str = "message coverage {
@@ -86,10 +87,13 @@ impl Table {
     }
 
     pub(super) fn file(&mut self, path: &str, file: &FileCoverage, out: &mut Vec<u8>) {
-        self.rows.push(path, file);
-        if self.rows.line.len() >= GROUP_ROWS {
-            self.write_group().expect("memory takes it");
-            out.append(self.writer.inner_mut());
+        let path = ByteArray::from(path);
+        for (line, row) in file.rows() {
+            self.rows.push(&path, line, &row);
+            if self.rows.line.len() == GROUP_ROWS {
+                self.write_group().expect("memory takes it");
+                out.append(self.writer.inner_mut());
+            }
         }
     }
 
@@ -119,27 +123,27 @@ impl Table {
 }
 
 impl Rows {
-    fn push(&mut self, path: &str, file: &FileCoverage) {
-        let path = ByteArray::from(path);
-        self.path.resize(self.path.len() + file.len(), path);
-        for (line, row) in file.rows() {
-            let coverage = row.coverage();
-            self.line.push(line as i32);
-            self.kind.push(kind(row.kind).into());
-            self.state
-                .push(coverage.state().map(|state| self::state(state).into()));
-            self.hits.push(match coverage {
-                Coverage::Hits(hits) => Some(hits as i64),
-                _ => None,
-            });
-            let arms = match coverage {
-                Coverage::Arms { taken, total } => Some((taken as i32, total as i32)),
-                _ => None,
-            };
-            self.arms_taken.push(arms.map(|(taken, _)| taken));
-            self.arms_total.push(arms.map(|(_, total)| total));
-        }
+    fn push(&mut self, path: &ByteArray, line: u32, row: &Evidence<'_>) {
+        let coverage = row.coverage();
+        let (hits, arms) = match coverage {
+            Coverage::Hits(hits) => (Some(hits as i64), None),
+            Coverage::Arms { taken, total } => (None, Some((taken as i32, total as i32))),
+            _ => (None, None),
+        };
+        self.path.push(path.clone());
+        self.line.push(line as i32);
+        self.kind.push(word(kind(row.kind)));
+        self.state
+            .push(coverage.state().map(|covered| word(state(covered))));
+        self.hits.push(hits);
+        self.arms_taken.push(arms.map(|(taken, _)| taken));
+        self.arms_total.push(arms.map(|(_, total)| total));
     }
+}
+
+/// Nothing is allocated for it.
+fn word(word: &'static str) -> ByteArray {
+    Bytes::from_static(word.as_bytes()).into()
 }
 
 fn kind(kind: Kind) -> &'static str {
@@ -178,7 +182,6 @@ fn write<D: DataType>(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use engine::model::FileBuilder;
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
@@ -192,7 +195,7 @@ mod tests {
         odd.append(3, Kind::Branch, arms, None, None);
         odd.append(4, Kind::Method, Coverage::Ignored, None, None);
         let mut long = FileBuilder::new();
-        long.run(1..GROUP_ROWS as u32 + 1, 7);
+        long.run(1..2 * GROUP_ROWS as u32 + 1, 7);
         let (mut table, mut out) = (Table::new(), Vec::new());
         table.file("src/odd.c", &odd.finish(), &mut out);
         assert!(out.is_empty());
@@ -206,7 +209,10 @@ mod tests {
             .expect("it has rows")
             .map(|row| row.expect("a row").to_string())
             .collect();
-        assert_eq!(rows.len(), 3 + GROUP_ROWS);
+        assert_eq!(rows.len(), 3 + 2 * GROUP_ROWS);
+        let groups = reader.metadata().row_groups().iter();
+        let groups: Vec<i64> = groups.map(|group| group.num_rows()).collect();
+        assert_eq!(groups, [GROUP_ROWS as i64, GROUP_ROWS as i64, 3]);
         assert_eq!(
             rows[..4],
             [
