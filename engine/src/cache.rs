@@ -404,6 +404,44 @@ mod tests {
     }
 
     #[test]
+    fn many_chunks_are_those_that_each_look_up_gives() {
+        let file = |at: u32| {
+            let mut file = FileBuilder::new();
+            file.hits(at + 1, u64::from(at));
+            (format!("src/{at:03}.rs"), file.finish())
+        };
+        let files: Vec<_> = (0..100).map(file).collect();
+        let pack = pack::encode(&files, 1).expect("evidence encodes");
+        let (_dir, cache) = cache(1 << 30);
+        for (key, pack) in [
+            ([1; 32], entry(1)),
+            ([2; 32], pack.clone()),
+            ([3; 32], entry(2)),
+        ] {
+            cache.insert(key, &pack).expect("the cache takes writes");
+        }
+        let all = &pack.header().files;
+        let mut unknown = all.clone();
+        unknown[50].path = "src/050.rs.more".into();
+        let far: Vec<_> = all.iter().step_by(12).cloned().collect();
+        let backwards: Vec<_> = all.iter().rev().cloned().collect();
+        for wanted in [all, &unknown, &far, &backwards, &all[..3].to_vec()] {
+            for key in [[2; 32], [3; 32], [9; 32]] {
+                let chunks = cache.chunks_of(&key, wanted).expect("the cache is read");
+                let one = |file: &FileEntry| cache.chunk(&key, &file.path).expect("it is read");
+                assert_eq!(chunks, wanted.iter().map(one).collect::<Vec<_>>());
+            }
+        }
+        assert!(
+            cache
+                .chunks_of(&[2; 32], all)
+                .unwrap()
+                .iter()
+                .all(Option::is_some)
+        );
+    }
+
+    #[test]
     fn the_least_recently_used_entry_goes_first() {
         let entries: Vec<Pack> = (1..=4).map(entry).collect();
         let (_dir, cache) = cache(entries.iter().take(3).map(|e| e.bytes().len() as u64).sum());
