@@ -101,6 +101,14 @@ impl Viewer {
         }
     }
 
+    /// Refuses tokens that do not allow reading, 403. Whoever has none reads what is public.
+    fn may_read(&self) -> Result<()> {
+        match self.who == Who::Anonymous || self.scopes.allow(Scope::Read) {
+            true => Ok(()),
+            false => Err(lacks(Scope::Read)),
+        }
+    }
+
     /// Whether its token allows this.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.allow(scope)
@@ -172,6 +180,7 @@ impl Viewer {
         repo: &str,
         not_activated: Error,
     ) -> Result<(Conn, Owner, Repo)> {
+        self.may_read()?;
         let mut conn = app.db.read().await?;
         let (owner, repo) = find_named(&mut conn, service, owner, repo).await?;
         match self.access(&mut conn, &owner, &repo).await? {
@@ -256,14 +265,15 @@ impl FromRequestParts<App> for Viewer {
         if who == Who::Anonymous && !app.config.guest_access {
             return Err(unknown());
         }
-        if who != Who::Anonymous && reads && !scopes.allow(Scope::Read) {
-            return Err(lacks(Scope::Read));
-        }
-        Ok(Viewer {
+        let viewer = Viewer {
             who,
             scopes,
             on_super_route,
-        })
+        };
+        if reads {
+            viewer.may_read()?;
+        }
+        Ok(viewer)
     }
 }
 

@@ -13,7 +13,7 @@ use reqwest::header::{AUTHORIZATION, COOKIE, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
-use crate::api::{Answer, Api, HEAD, WIDGETS};
+use crate::api::{Answer, Api, HEAD, PARENT, WIDGETS};
 use crate::app::TestApp;
 
 const BELONGS: Standing = Standing {
@@ -196,6 +196,16 @@ async fn a_token_does_what_its_scopes_allow() {
     let detail = "This token does not allow this: it lacks the scope \"read\".";
     assert_eq!(refused.status, 403);
     assert_eq!(refused.body["detail"], detail);
+    let pairs = json!({"pairs": [{"base": PARENT, "head": HEAD}]});
+    for (token, status) in [(&upload, 403), (&read, 200)] {
+        let bulk = format!("{WIDGETS}/compare/bulk");
+        let answer = api.send(Method::POST, token, &bulk, pairs.clone()).await;
+        assert_eq!(answer.status(), status);
+        let what_if = format!("{WIDGETS}/commits/{HEAD}/what-if");
+        let wish = json!({"yaml": "ignore: [lib]"});
+        let answer = api.send(Method::POST, token, &what_if, wish).await;
+        assert_eq!(answer.status(), status);
+    }
     for (token, status) in [(&read, 403), (&api.token, 200)] {
         let config = api.by(token, &format!("{WIDGETS}/config/")).await;
         assert_eq!(config.status, status);
