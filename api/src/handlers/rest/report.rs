@@ -214,7 +214,6 @@ pub struct FileBody {
 }
 
 /// A file's lines as `[[line, code], …]`, ascending.
-#[derive(Default)]
 pub struct LineCoverage(pub FileCoverage);
 
 impl Serialize for LineCoverage {
@@ -224,28 +223,6 @@ impl Serialize for LineCoverage {
             list.serialize_element(&(line, code(evidence.coverage())))?;
         }
         list.end()
-    }
-}
-
-impl LineCoverage {
-    /// Adds it to JSON, as [`Serialize`] does, but in a third of the time: it is nearly all of a large answer.
-    fn write(&self, out: &mut Vec<u8>) {
-        const ROW_BYTES: usize = b"[123456,-1],".len();
-        out.reserve(self.0.len() * ROW_BYTES);
-        out.push(b'[');
-        for (line, evidence) in self.0.rows() {
-            out.push(b'[');
-            out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
-            out.extend_from_slice(match code(evidence.coverage()) {
-                Some(0) => b",0],",
-                Some(1) => b",1],",
-                Some(2) => b",2],",
-                Some(_) => b",-1],",
-                None => b",null],",
-            });
-        }
-        out.pop_if(|last| *last == b',');
-        out.push(b']');
     }
 }
 
@@ -391,12 +368,12 @@ impl Batches for Files {
                 (Lines::Shown, None) => Some(LineCoverage(FileCoverage::default())),
                 (Lines::Shown, Some(_)) => lines.next().map(LineCoverage),
             };
-            let mut file = FileBody {
+            let file = FileBody {
                 name: self.report.listed.files[at].path.to_string(),
                 totals: self.report.file_totals(at).into(),
                 line_coverage,
             };
-            write_file(out, &mut file, self.fields.as_ref())
+            write_file(out, &file, self.fields.as_ref())
                 .map_err(|e| engine::Error::invalid("answer", e))?;
         }
         Ok(())
@@ -435,19 +412,11 @@ impl Files {
 /// Writes the wanted fields of a file.
 fn write_file(
     out: &mut Vec<u8>,
-    file: &mut FileBody,
+    file: &FileBody,
     fields: Option<&Fields>,
 ) -> Result<(), serde_json::Error> {
     let Some(fields) = fields else {
-        let lines = file.line_coverage.take();
-        serde_json::to_writer(&mut *out, file)?;
-        if let Some(lines) = lines {
-            out.pop(); // the bracket that closes the file
-            out.extend_from_slice(b",\"line_coverage\":");
-            lines.write(out);
-            out.push(b'}');
-        }
-        return Ok(());
+        return serde_json::to_writer(out, file);
     };
     let mut value = serde_json::to_value(file)?;
     fields.prune(&mut value);
@@ -456,28 +425,7 @@ fn write_file(
 
 #[cfg(test)]
 mod tests {
-    use engine::model::{FileBuilder, Kind};
-
     use super::*;
-
-    #[test]
-    fn lines_are_written_as_they_are_serialized() {
-        let mut file = FileBuilder::new();
-        file.hits(1, 3);
-        file.hits(20, 0);
-        for (line, coverage) in [
-            (300, Coverage::Partial),
-            (4_000_000, Coverage::Ignored),
-            (5_000_000, Coverage::Null),
-        ] {
-            file.append(line, Kind::Line, coverage, None, None);
-        }
-        for lines in [LineCoverage::default(), LineCoverage(file.finish())] {
-            let mut written = Vec::new();
-            lines.write(&mut written);
-            assert_eq!(written, serde_json::to_vec(&lines).unwrap());
-        }
-    }
 
     #[test]
     fn codes_are_what_clients_know() {
