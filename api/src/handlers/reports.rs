@@ -255,6 +255,7 @@ pub async fn get_file(
         let Some(entry) = header.find(&key.path) else {
             continue;
         };
+        drop(conn);
         let url = commit_url(&base, &owner, &repo, &commit.sha);
         let tag = Tag::new(&base, &uri, &[&packs.all], &url);
         let make = async {

@@ -129,6 +129,11 @@ async fn a_file_is_shown_with_its_source_where_the_provider_tells_it() {
     let app = TestApp::start_with(Clock::system(), |config| config.forges = forges).await;
     let scene = Scene::on(app).await;
     let query = between(BASE, HEAD);
+    let place = format!("/contents/src/main.py?ref={HEAD}");
+    let source = answers.lock().unwrap().remove(&place).unwrap();
+    let file = scene.shown(&format!("/file/src/main.py{query}")).await;
+    assert!(!file.to_string().contains("six"), "nobody told it");
+    answers.lock().unwrap().insert(place, source);
     let file = scene.shown(&format!("/file/src/main.py{query}")).await;
     let values = file["lines"].as_array().unwrap().iter();
     let values: Vec<&str> = values.map(|line| line["value"].as_str().unwrap()).collect();

@@ -389,6 +389,7 @@ async fn read_commits(
 /// Head, its parents as far as they are known, and base.
 async fn walk_to_base(conn: &mut Conn, base: &Commit, head: &Commit) -> Result<Vec<Commit>> {
     let mut commits = vec![head.clone()];
+    // A commit is mostly compared with its parent, which is known: no query then.
     if head.parent_sha.as_ref() == Some(&base.sha) {
         commits.push(base.clone());
     } else if base.sha != head.sha {

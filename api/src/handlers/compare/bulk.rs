@@ -95,7 +95,8 @@ struct Failed {
     error: Value,
 }
 
-/// `POST …/compare/bulk`: the counts of many comparisons. The answer begins at once and goes on as they are made.
+/// `POST …/compare/bulk`: the counts of many comparisons. The answer begins with the first few and goes on as
+/// the others are made.
 #[utoipa::path(post, path = "/{service}/{owner}/repos/{repo}/compare/bulk", tag = "compare", params(RepoKey),
     request_body = PairsBody,
     responses((status = 200, body = BulkBody), (status = 400, body = Vec<String>), (status = 401, body = Detail),

@@ -2,14 +2,13 @@
 //! never made twice, neither for the client that has it nor, while it is asked for often, for others.
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use engine::fold::PackSet;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::fields::Selected;
 use crate::error::Result;
 use crate::middleware::base::BaseUrl;
 
@@ -67,26 +66,19 @@ impl Tag {
     }
 }
 
-/// Marks an answer that lacks something for the time being: it goes without a name, and is not kept.
+/// Marks an answer that lacks something for the time being: nothing but its bytes names it, and it is not kept.
 #[derive(Clone, Copy)]
 pub struct Passing;
 
-/// The answers that were given last, by their names. They are short JSON and bound in bytes.
-pub struct Answers(Cache<Tag, Kept, ByBytes>);
-
-#[derive(Clone)]
-struct Kept {
-    content_type: HeaderValue,
-    bytes: Bytes,
-    is_selected: bool,
-}
+/// The answers that were given last, by their names, as far as they are short. Bound in bytes.
+pub struct Answers(Cache<Tag, Response<Bytes>, ByBytes>);
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Tag, Kept> for ByBytes {
-    fn weight(&self, _: &Tag, kept: &Kept) -> u64 {
-        ENTRY_BYTES + kept.bytes.len() as u64
+impl Weighter<Tag, Response<Bytes>> for ByBytes {
+    fn weight(&self, _: &Tag, kept: &Response<Bytes>) -> u64 {
+        ENTRY_BYTES + kept.body().len() as u64
     }
 }
 
@@ -109,45 +101,24 @@ impl Answers {
             return Ok(unchanged);
         }
         if let Some(kept) = self.0.get(tag) {
-            return Ok(tag.on(kept.into_answer()));
+            return Ok(kept.map(Body::from));
         }
-        let answer = make.await?;
-        if answer.extensions().get::<Passing>().is_some() {
-            return Ok(answer);
+        let made = make.await?;
+        if made.extensions().get::<Passing>().is_some() {
+            return Ok(made);
         }
-        Ok(tag.on(self.keep(tag, answer).await?))
-    }
-
-    async fn keep(&self, tag: &Tag, answer: Response) -> Result<Response> {
-        let length = answer.body().size_hint().exact();
-        if length.is_none_or(|length| length > KEPT_MAX_BYTES) {
-            return Ok(answer);
+        let made = tag.on(made);
+        let length = made.body().size_hint().exact();
+        if made.status() != StatusCode::OK || length.is_none_or(|length| length > KEPT_MAX_BYTES) {
+            return Ok(made);
         }
-        let Some(content_type) = answer.headers().get(CONTENT_TYPE).cloned() else {
-            return Ok(answer);
-        };
-        let is_selected = answer.extensions().get::<Selected>().is_some();
-        let bytes = to_bytes(answer.into_body(), KEPT_MAX_BYTES as usize)
+        let (parts, body) = made.into_parts();
+        let bytes = to_bytes(body, KEPT_MAX_BYTES as usize)
             .await
             .map_err(|e| engine::Error::invalid("answer", e))?;
-        let kept = Kept {
-            content_type,
-            bytes,
-            is_selected,
-        };
+        let kept = Response::from_parts(parts, bytes);
         self.0.insert(tag.clone(), kept.clone());
-        Ok(kept.into_answer())
-    }
-}
-
-impl Kept {
-    fn into_answer(self) -> Response {
-        let mut answer = Response::new(Body::from(self.bytes));
-        answer.headers_mut().insert(CONTENT_TYPE, self.content_type);
-        if self.is_selected {
-            answer.extensions_mut().insert(Selected);
-        }
-        answer
+        Ok(kept.map(Body::from))
     }
 }
 
@@ -158,12 +129,12 @@ fn opaque(tag: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::Selected;
     use super::*;
 
     fn text(text: &'static str) -> Response {
         let mut answer = Response::new(Body::from(text));
-        let json = HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(CONTENT_TYPE, json);
+        answer.extensions_mut().insert(Selected);
         answer
     }
 
@@ -171,6 +142,7 @@ mod tests {
         let headers = HeaderMap::new();
         let make = async { Ok(made) };
         let answer = answers.find_or_make(tag, &headers, make).await.unwrap();
+        assert!(answer.extensions().get::<Selected>().is_some());
         let is_named = answer.headers().contains_key(ETAG);
         let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         (is_named, bytes)
@@ -189,11 +161,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_long_is_not_kept() {
+    async fn what_is_long_or_no_success_is_not_kept() {
         let answers = Answers::default();
         let tag = Tag::of(b"1");
         let long: &'static str = "x".repeat(KEPT_MAX_BYTES as usize + 1).leak();
         assert_eq!(asked(&answers, &tag, text(long)).await.1.len(), long.len());
+        let mut failed = text("a");
+        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        assert_eq!(asked(&answers, &tag, failed).await.1, "a");
         assert_eq!(asked(&answers, &tag, text("b")).await, (true, "b".into()));
     }
 
