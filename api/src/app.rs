@@ -1,8 +1,10 @@
 //! The handles that every part of the program shares.
 
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::blob::{Blobs, LocalBlobs};
+use engine::blob::{Blobs, LocalBlobs, Method, S3Blobs, UrlSigner};
 use engine::cache::{Cache, CacheLimits};
 use engine::clock::Clock;
 use engine::db::Db;
@@ -21,13 +23,18 @@ use crate::handlers::rest::etag::Answers;
 use crate::middleware::limit::RateLimit;
 use crate::sync::Sync;
 
+/// Processes that share a data folder, at most.
+const CACHES_MAX: u32 = 64;
+
 /// Handles on the node's parts; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// Facts and the queue.
     pub db: Db,
     /// Raw uploads and packs.
-    pub blobs: LocalBlobs,
+    pub blobs: Arc<dyn Blobs>,
+    /// URLs of objects that go through this server.
+    pub object_urls: UrlSigner,
     /// Reports.
     pub folds: Folds,
     /// Which `codecov.yml` holds.
@@ -50,23 +57,22 @@ pub struct App {
     pub graphs: Arc<Drawn>,
     /// Answers that were given.
     pub answers: Arc<Answers>,
+    /// Says that the cache's folder is this process's own.
+    _cache_lock: Arc<File>,
 }
 
 impl App {
-    /// Opens the node's parts, and brings the database's tables to this version. `role` names the
-    /// node's own cache folder, as two processes cannot share one.
-    pub async fn open(config: Config, clock: Clock, role: &str) -> Result<App> {
+    /// Opens the node's parts, and brings the database's tables to this version.
+    pub async fn open(config: Config, clock: Clock) -> Result<App> {
         let data = config.data.clone();
         std::fs::create_dir_all(&data)
             .map_err(|e| Error::io(format!("create {}", data.display()), e))?;
         let db = open_db(&config, clock.clone()).await?;
         let key = signing_key(&db).await?;
-        let blobs = LocalBlobs::open(&data.join("blobs"), key.clone(), clock.clone())?;
-        let cache = Arc::new(Cache::open(
-            &data.join("cache").join(role),
-            CacheLimits::default(),
-        )?);
-        let folds = Folds::new(cache, Arc::new(blobs.clone()));
+        let blobs = open_blobs(&config, clock.clone()).await?;
+        let (folder, cache_lock) = claim_cache(&data.join("cache"))?;
+        let cache = Arc::new(Cache::open(&folder, CacheLimits::default())?);
+        let folds = Folds::new(cache, blobs.clone());
         let yamls = Yamls::new(config.site.clone());
         let forges = Forges::connect(&config.forges)?;
         let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
@@ -74,6 +80,7 @@ impl App {
         Ok(App {
             db,
             blobs,
+            object_urls: UrlSigner::new(key.clone(), clock.clone()),
             folds,
             yamls,
             forges,
@@ -85,16 +92,30 @@ impl App {
             key,
             graphs: Arc::default(),
             answers: Arc::default(),
+            _cache_lock: Arc::new(cache_lock),
         })
+    }
+
+    /// A URL that allows anyone this method on this object until `expires_us`: the store's own, or one below `base`.
+    pub async fn object_url(
+        &self,
+        base: &str,
+        method: Method,
+        key: &str,
+        expires_us: i64,
+    ) -> Result<String> {
+        match self.blobs.presign(method, key, expires_us).await? {
+            Some(url) => Ok(url),
+            None => self.object_urls.url(base, method, key, expires_us),
+        }
     }
 
     /// A worker on this node's parts.
     pub fn worker(&self) -> Worker {
-        let blobs: Arc<dyn Blobs> = Arc::new(self.blobs.clone());
         let name = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4());
         Worker::new(
             self.db.clone(),
-            blobs,
+            self.blobs.clone(),
             self.folds.clone(),
             self.yamls.clone(),
             self.clock.clone(),
@@ -103,6 +124,33 @@ impl App {
         )
         .with_errand(Arc::new(Sync(self.clone())))
     }
+}
+
+/// A cache folder of this process alone, as RocksDB wants: the first below `folder` that no other process has.
+fn claim_cache(folder: &Path) -> Result<(PathBuf, File)> {
+    let io = |error| Error::io(format!("claim a cache in {}", folder.display()), error);
+    std::fs::create_dir_all(folder).map_err(io)?;
+    for number in 0..CACHES_MAX {
+        let lock = File::create(folder.join(format!("{number}.lock"))).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => return Ok((folder.join(number.to_string()), lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+    }
+    Err(Error::conflict(format_args!(
+        "{CACHES_MAX} processes use {}; give this one a data folder of its own",
+        folder.display()
+    )))
+}
+
+/// Opens the object store: the bucket, or a folder of the data folder.
+pub async fn open_blobs(config: &Config, clock: Clock) -> Result<Arc<dyn Blobs>> {
+    let folder = config.data.join("blobs");
+    Ok(match &config.s3 {
+        Some(settings) => Arc::new(S3Blobs::open(settings, &folder.join("tmp"), clock).await?),
+        None => Arc::new(LocalBlobs::open(&folder)?),
+    })
 }
 
 /// Opens the database and brings its tables to this version.

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::blob::S3Settings;
 use engine::secret::Secret;
 use ingest::yamls::Site;
+
+use crate::roles::Roles;
 
 /// Longest body of an upload, in bytes.
 pub const UPLOAD_MAX_BYTES: u64 = 2 << 30;
@@ -23,10 +26,14 @@ pub const DOWNLOAD_URL_US: i64 = 30 * 1_000_000;
 /// Where a node keeps things and how it is reached. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What this node does.
+    pub roles: Roles,
     /// The folder that holds everything in embedded mode.
     pub data: PathBuf,
     /// The metadata database; SQLite in the data folder unless said otherwise.
     pub database_url: Secret,
+    /// The bucket of raw uploads and packs; a folder of the data folder when absent.
+    pub s3: Option<S3Settings>,
     /// The URL that clients reach, without a trailing slash; the request's `Host` when absent.
     pub public_url: Option<String>,
     /// Upload calls that one peer may make, a second.
@@ -55,8 +62,10 @@ impl Config {
     /// The embedded default under `data`.
     pub fn embedded(data: &Path) -> Config {
         Config {
+            roles: Roles::ALL,
             data: data.to_path_buf(),
             database_url: Secret::new(format!("sqlite://{}", data.join("hitline.db").display())),
+            s3: None,
             public_url: None,
             uploads_per_second: 1000,
             jobs: std::thread::available_parallelism().map_or(2, usize::from) * 2,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use engine::blob::Blobs as _;
 use engine::db::Conn;
 use engine::db::diffs::{DiffSource, StoredDiff, find_diff, upsert_diff};
 use engine::db::owners::Owner;
@@ -256,7 +255,7 @@ impl Fetching {
 
 /// Reads a stored diff. Errors: `NotFound`, `Corrupt`.
 pub async fn read(app: &App, stored: &StoredDiff) -> Result<Arc<Diff>> {
-    read_diff(&app.blobs, stored).await.map(Arc::new)
+    read_diff(&*app.blobs, stored).await.map(Arc::new)
 }
 
 /// The commits that the diff's giver told of, newest first.

@@ -13,6 +13,7 @@ pub mod handlers;
 pub mod install;
 pub mod middleware;
 pub mod openapi;
+pub mod roles;
 pub mod router;
 pub mod server;
 pub mod svg;

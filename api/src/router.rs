@@ -27,28 +27,15 @@ use crate::middleware::path::normalise;
 
 /// The whole server as one service.
 pub fn service(app: App, metrics: PrometheusHandle) -> Router {
-    let uploads = Router::new()
-        .merge(uploads::routes())
-        .merge(legacy::routes())
-        .merge(test_results::routes())
-        .merge(bundles::routes())
-        .merge(pulls::routes())
-        .merge(verdicts::routes())
-        .layer(from_fn_with_state(app.clone(), limit_uploads));
-    let reads = Router::new()
-        .merge(rest::routes())
-        .merge(images::routes())
-        .layer(from_fn(refine))
-        .layer(from_fn_with_state(app.clone(), keep_deadline))
-        .layer(CompressionLayer::new());
-    let routes = Router::new()
-        .merge(uploads)
-        .merge(reads)
-        .merge(downloads::routes())
-        .merge(validate::routes())
-        .merge(health::routes(metrics))
-        .layer(DefaultBodyLimit::max(CALL_MAX_BYTES))
-        .merge(blobs::routes().layer(DefaultBodyLimit::disable()))
+    let roles = app.config.roles;
+    let mut routes = Router::new().merge(health::routes(metrics));
+    if roles.api {
+        routes = routes.merge(api(&app));
+    }
+    if roles.web {
+        routes = routes.merge(reads(&app, images::routes()));
+    }
+    let routes = routes
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), tell_browsers))
@@ -60,6 +47,33 @@ pub fn service(app: App, metrics: PrometheusHandle) -> Router {
         .layer(MapRequestLayer::new(normalise))
         .service(routes);
     Router::new().fallback_service(normalised)
+}
+
+/// What programs and CI call.
+fn api(app: &App) -> Router<App> {
+    let uploads = Router::new()
+        .merge(uploads::routes())
+        .merge(legacy::routes())
+        .merge(test_results::routes())
+        .merge(bundles::routes())
+        .merge(pulls::routes())
+        .merge(verdicts::routes())
+        .layer(from_fn_with_state(app.clone(), limit_uploads));
+    Router::new()
+        .merge(uploads)
+        .merge(reads(app, rest::routes()))
+        .merge(downloads::routes())
+        .merge(validate::routes())
+        .layer(DefaultBodyLimit::max(CALL_MAX_BYTES))
+        .merge(blobs::routes().layer(DefaultBodyLimit::disable()))
+}
+
+/// Routes that only read, which answer in time or not at all.
+fn reads(app: &App, routes: Router<App>) -> Router<App> {
+    routes
+        .layer(from_fn(refine))
+        .layer(from_fn_with_state(app.clone(), keep_deadline))
+        .layer(CompressionLayer::new())
 }
 
 /// `{"error": …}`, status 404: no such path.

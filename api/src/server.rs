@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
+use futures_util::future::OptionFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +17,17 @@ const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0,
 ];
 
-/// Serves the API, and works the queue, until `shutdown`; then finishes what has begun.
+/// Serves, and works the queue, as far as these are the node's roles, until `shutdown`; then finishes what has begun.
+/// Every node tells how it is.
 pub async fn serve(
     app: App,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(app.worker().run(stop.clone().cancelled_owned()));
+    let ended = stop.clone().cancelled_owned();
+    let worker = app.config.roles.worker.then(|| app.worker().run(ended));
+    let worker = tokio::spawn(OptionFuture::from(worker));
     let service = router::service(app, metrics_recorder())
         .into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, service)

@@ -1,6 +1,7 @@
 //! Measures Hitline on this machine, and writes down what it found.
 
 mod extremes;
+mod folds;
 mod generate;
 mod node;
 mod parsers;
@@ -18,7 +19,7 @@ use engine::clock::Clock;
 use generate::Shape;
 use parsers::Bench;
 
-/// Measures parsers, latency, start and memory. Compare only figures of one run.
+/// Measures parsers, reports, latency, start and memory. Compare only figures of one run.
 #[derive(Parser)]
 struct Args {
     /// What to measure [default: everything]
@@ -54,6 +55,8 @@ enum Part {
     Parsers,
     /// Reports that break other programs, or are made to take long
     Extremes,
+    /// What reports cost: joins, comparisons, the bytes of packs
+    Reports,
     /// Latency of uploads, time to start, memory
     Node,
 }
@@ -79,6 +82,9 @@ async fn main() -> Result<()> {
     }
     if wants(Part::Extremes) {
         result += &extremes::measure(&bench, args.seed)?;
+    }
+    if wants(Part::Reports) {
+        result += &format!("\n{}", folds::measure(args.seed).await?);
     }
     if wants(Part::Node) {
         result += &format!("\n{}", node::measure(&hitline, args.seed, now_us).await?);

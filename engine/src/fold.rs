@@ -548,17 +548,11 @@ mod tests {
     use super::*;
     use crate::blob::LocalBlobs;
     use crate::cache::CacheLimits;
-    use crate::clock::Clock;
     use crate::model::{Coverage, FileBuilder, Part};
-    use crate::secret::Secret;
 
     fn folds() -> (tempfile::TempDir, Folds) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let blobs = LocalBlobs::open(
-            &dir.path().join("blobs"),
-            Secret::new("key"),
-            Clock::system(),
-        );
+        let blobs = LocalBlobs::open(&dir.path().join("blobs"));
         let cache = Cache::open(&dir.path().join("cache"), CacheLimits::default());
         let cache = Arc::new(cache.expect("an empty cache opens"));
         let folds = Folds::new(cache, Arc::new(blobs.expect("an empty store opens")));

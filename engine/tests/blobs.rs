@@ -1,29 +1,45 @@
-//! One suite for every object store, and what only the local folder promises.
+//! One suite for every object store, and what only some promise.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::blob::{Blobs, KEY_BYTES, LocalBlobs, Method, check_key};
+use engine::blob::{
+    BlobWriter, Blobs, KEY_BYTES, LocalBlobs, Method, S3Blobs, S3Settings, Sealed, check_key,
+};
 use engine::clock::Clock;
 use engine::secret::Secret;
+use engine::testing::bucket;
 use tempfile::TempDir;
 
-const START_US: i64 = 1_790_000_000_000_000;
-
-fn local(clock: Clock) -> (TempDir, LocalBlobs) {
+fn local() -> (TempDir, LocalBlobs) {
     let folder = tempfile::tempdir().unwrap();
-    let blobs = LocalBlobs::open(folder.path(), Secret::new("key"), clock).unwrap();
+    let blobs = LocalBlobs::open(folder.path()).unwrap();
     (folder, blobs)
+}
+
+async fn s3(change: impl FnOnce(&mut S3Settings)) -> (TempDir, S3Blobs) {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut settings = bucket().await;
+    change(&mut settings);
+    let blobs = S3Blobs::open(&settings, scratch.path(), Clock::system()).await;
+    (scratch, blobs.unwrap())
 }
 
 #[tokio::test]
 async fn suite_on_a_local_folder() {
-    let (_folder, blobs) = local(Clock::system());
-    blob_suite(&blobs).await;
+    let (_folder, blobs) = local();
+    blob_suite(Arc::new(blobs)).await;
 }
 
-async fn blob_suite(blobs: &dyn Blobs) {
+#[tokio::test]
+async fn suite_on_s3() {
+    let (_scratch, blobs) = s3(|_| {}).await;
+    blob_suite(Arc::new(blobs)).await;
+}
+
+async fn blob_suite(blobs: Arc<dyn Blobs>) {
     assert!(blobs.get("packs/none").await.unwrap_err().is_not_found());
     assert_eq!(blobs.size("packs/none").await.unwrap(), None);
 
@@ -66,12 +82,31 @@ async fn blob_suite(blobs: &dyn Blobs) {
         ["packs/a/deep", "packs/file"]
     );
     assert!(blobs.put("../climbs", Bytes::new()).await.is_err());
-    assert!(
-        blobs
-            .presign_put("https://h", "raw/1", START_US)
-            .unwrap()
-            .starts_with("http")
+    large_object_suite(&*blobs).await;
+    writer_suite(&blobs).await;
+    assert_eq!(
+        std::fs::read_dir(blobs.scratch()).unwrap().count(),
+        0,
+        "nothing stays in the scratch folder"
     );
+}
+
+/// An object of several parts, whose last is short.
+async fn large_object_suite(blobs: &dyn Blobs) {
+    let bytes: Vec<u8> = (0..40_000_000_u32).map(|at| (at / 7) as u8).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    blobs.put_file("raw/large", file.path()).await.unwrap();
+    assert_eq!(
+        blobs.size("raw/large").await.unwrap(),
+        Some(bytes.len() as u64)
+    );
+    let mut opened = Vec::new();
+    let mut file = blobs.open("raw/large").await.unwrap();
+    file.read_to_end(&mut opened).unwrap();
+    assert!(opened == bytes && blobs.get("raw/large").await.unwrap() == bytes);
+    let sealed = Sealed::of(blobs.open("raw/large").await.unwrap()).unwrap();
+    assert_eq!(sealed.hash, blake3::hash(&bytes));
 }
 
 #[test]
@@ -97,18 +132,17 @@ fn keys_that_climb_or_need_quoting_are_refused() {
     assert!(check_key("v4/raw/2026-11-24/ABC=/x_1.txt").is_ok());
 }
 
-#[tokio::test]
-async fn writer_shows_nothing_before_it_is_sealed() {
-    let (folder, blobs) = local(Clock::system());
-    let mut dropped = blobs.create("raw/1").await.unwrap();
+async fn writer_suite(blobs: &Arc<dyn Blobs>) {
+    let mut dropped = BlobWriter::create(blobs.clone(), "raw/2").await.unwrap();
     dropped
         .write_chunk(Bytes::from_static(b"half"))
         .await
         .unwrap();
-    assert_eq!(blobs.size("raw/1").await.unwrap(), None);
+    assert_eq!(blobs.size("raw/2").await.unwrap(), None);
     drop(dropped);
+    assert_eq!(blobs.size("raw/2").await.unwrap(), None);
 
-    let mut writer = blobs.create("raw/1").await.unwrap();
+    let mut writer = BlobWriter::create(blobs.clone(), "raw/2").await.unwrap();
     for chunk in ["one ", "two"] {
         writer.write_chunk(Bytes::from(chunk)).await.unwrap();
     }
@@ -118,45 +152,55 @@ async fn writer_shows_nothing_before_it_is_sealed() {
         (sealed.size_bytes, sealed.hash),
         (7, blake3::hash(b"one two"))
     );
-    assert_eq!(blobs.get("raw/1").await.unwrap(), "one two");
+    assert_eq!(blobs.get("raw/2").await.unwrap(), "one two");
+}
+
+#[tokio::test]
+async fn clients_of_a_public_store_use_its_own_urls() {
+    let (_scratch, blobs) = s3(|settings| {
+        settings.public_endpoint = Some(settings.endpoint.clone());
+    })
+    .await;
+    let soon_us = Clock::system().now_us() + 60_000_000;
+    let url = async |method| blobs.presign(method, "raw/1", soon_us).await.unwrap().unwrap();
+    let put = url(Method::Put).await;
+    assert!(put.contains("X-Amz-Signature="), "{put}");
+    let client = reqwest::Client::new();
+    let sent = client.put(put).body("by a client").send().await.unwrap();
+    assert!(sent.status().is_success(), "{sent:?}");
+    assert_eq!(blobs.get("raw/1").await.unwrap(), "by a client");
+    let got = client.get(url(Method::Get).await).send().await.unwrap();
+    assert_eq!(got.text().await.unwrap(), "by a client");
+    let wrong = url(Method::Get).await.replace("raw/1", "raw/2");
+    assert_eq!(client.get(wrong).send().await.unwrap().status(), 403);
+
+    let (_scratch, hidden) = s3(|_| {}).await;
     assert_eq!(
-        std::fs::read_dir(folder.path().join("tmp"))
-            .unwrap()
-            .count(),
-        0
-    );
-    assert_eq!(
-        std::fs::read(blobs.path("raw/1").unwrap()).unwrap(),
-        b"one two"
+        hidden.presign(Method::Get, "raw/1", soon_us).await.unwrap(),
+        None
     );
 }
 
-#[test]
-fn signature_opens_one_method_of_one_key_until_it_expires() {
-    let clock = Clock::manual(START_US);
-    let (_folder, blobs) = local(clock.clone());
-    let expires = START_US / 1_000_000 + 10;
-    let url = blobs
-        .presign_put("https://h/", "raw/1", expires * 1_000_000)
-        .unwrap();
-    let signature = url.rsplit_once("signature=").unwrap().1;
-    assert_eq!(
-        url,
-        format!("https://h/blob/raw/1?expires={expires}&method=PUT&signature={signature}")
-    );
-
-    assert!(blobs.verify(Method::Put, "raw/1", expires, signature));
-    assert!(!blobs.verify(Method::Get, "raw/1", expires, signature));
-    assert!(!blobs.verify(Method::Put, "raw/2", expires, signature));
-    assert!(!blobs.verify(Method::Put, "raw/1", expires + 1, signature));
-    assert!(!blobs.verify(Method::Put, "raw/1", expires, &signature[1..]));
-    clock.advance_us(10_000_000);
-    assert!(!blobs.verify(Method::Put, "raw/1", expires, signature));
+#[tokio::test]
+async fn a_bucket_that_nobody_makes_and_a_wrong_key_are_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let refusal = async |change: fn(&mut S3Settings)| {
+        let mut settings = bucket().await;
+        change(&mut settings);
+        let opened = S3Blobs::open(&settings, scratch.path(), Clock::system()).await;
+        opened.err().unwrap().to_string()
+    };
+    let told = refusal(|settings| settings.endpoint = "http://host/path".into()).await;
+    assert!(told.contains("without a path"), "{told}");
+    let told = refusal(|settings| settings.secret_key = Secret::new("wrong")).await;
+    assert!(told.contains("let the key in"), "{told}");
+    let told = refusal(|settings| settings.creates_bucket = false).await;
+    assert!(told.contains("make it"), "{told}");
 }
 
 #[test]
 fn stale_temporary_file_is_removed_at_start_and_a_fresh_one_stays() {
-    let (folder, _) = local(Clock::system());
+    let (folder, _) = local();
     let (stale, fresh) = (
         folder.path().join("tmp/stale"),
         folder.path().join("tmp/fresh"),
@@ -168,6 +212,6 @@ fn stale_temporary_file_is_removed_at_start_and_a_fresh_one_stays() {
         .set_modified(days_ago)
         .unwrap();
     std::fs::File::create(&fresh).unwrap();
-    LocalBlobs::open(folder.path(), Secret::new("key"), Clock::system()).unwrap();
+    LocalBlobs::open(folder.path()).unwrap();
     assert!(!stale.exists() && fresh.exists());
 }

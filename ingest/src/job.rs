@@ -33,6 +33,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::arrival::{self, ARRIVE};
 use crate::carry;
 use crate::envelope::Kind;
 use crate::error::UploadError;
@@ -42,12 +43,10 @@ use crate::yamls::{Effective, Yamls};
 
 /// Reads an upload whose bytes are durable.
 pub const PROCESS: &str = "process";
-/// Gives up an upload whose bytes never came.
-pub const EXPIRE: &str = "expire";
 /// Counts a commit's report anew.
 pub const REFRESH: &str = "refresh";
 
-const KINDS: [&str; 3] = [PROCESS, EXPIRE, REFRESH];
+const KINDS: [&str; 3] = [PROCESS, ARRIVE, REFRESH];
 /// How many problems of an upload the journal keeps.
 const PROBLEMS_SHOWN: usize = 50;
 /// Memory that uploads which are being read may take together, by estimate, in MiB.
@@ -81,21 +80,6 @@ pub async fn enqueue_process(conn: &mut Conn, upload: UploadId, now_us: i64) -> 
     queue::enqueue(
         conn,
         &NewJob::new(PROCESS, &UploadJob { upload }, now_us)?,
-        now_us,
-    )
-    .await
-}
-
-/// Enqueues the end of waiting for an upload's bytes.
-pub async fn enqueue_expire(
-    conn: &mut Conn,
-    upload: UploadId,
-    at_us: i64,
-    now_us: i64,
-) -> Result<()> {
-    queue::enqueue(
-        conn,
-        &NewJob::new(EXPIRE, &UploadJob { upload }, at_us)?,
         now_us,
     )
     .await
@@ -319,7 +303,7 @@ impl Worker {
     async fn run_job(&self, job: &Job) -> Result<()> {
         match job.kind.as_str() {
             PROCESS => self.process(job).await,
-            EXPIRE => self.expire(job).await,
+            ARRIVE => arrival::look(&self.db, &*self.blobs, &self.clock, job).await,
             REFRESH => self.refresh(job).await,
             other => match self.errands.iter().find(|errand| errand.kind() == other) {
                 Some(errand) => errand.run(job).await,
@@ -503,33 +487,6 @@ impl Worker {
             })
         });
         kept.await
-    }
-
-    async fn expire(&self, job: &Job) -> Result<()> {
-        let UploadJob { upload } = job.payload()?;
-        let (job, clock) = (job.clone(), self.clock.clone());
-        let expired = self.db.write(move |conn| {
-            Box::pin(async move {
-                let now_us = clock.now_us();
-                let upload = uploads::get_upload(conn, upload).await?;
-                if upload.state == UploadState::Started {
-                    let message = "the bytes of the upload never arrived; upload again".to_string();
-                    let params =
-                        json!({ "location": upload.storage_path, "message": message }).to_string();
-                    let code = "file_not_in_storage";
-                    mark_error(conn, upload.id, code, &params, now_us).await?;
-                    let commit = get_commit(conn, upload.commit_id).await?;
-                    let waited = (upload.created_us, now_us);
-                    Note::new(&commit, Some(upload.id), "received", message, waited)
-                        .with_verdict(Verdict::Error, Some(code))
-                        .write(conn)
-                        .await?;
-                    enqueue_refresh(conn, commit.id, now_us).await?;
-                }
-                queue::finish(conn, &job).await
-            })
-        });
-        expired.await
     }
 
     async fn refresh(&self, job: &Job) -> Result<()> {

@@ -2,6 +2,7 @@
 //! processing of an upload. Knows no database table except through `engine`.
 
 mod age;
+pub mod arrival;
 mod carry;
 pub mod components;
 mod detect;

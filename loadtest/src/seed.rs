@@ -13,7 +13,6 @@ use engine::db::Db;
 use engine::fold::PackSet;
 use engine::model::Totals;
 use engine::pack::{Pack, PackName};
-use engine::secret::Secret;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::packs::{Shape, pack};
@@ -77,7 +76,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         .await?
         .migrate()
         .await?;
-    let blobs = LocalBlobs::open(&options.data.join("blobs"), Secret::new(""), clock.clone())?;
+    let blobs = LocalBlobs::open(&options.data.join("blobs"))?;
     let ordinary = Shape {
         files: options.files,
         lines: options.lines,

@@ -3,14 +3,12 @@
 use std::path::Path;
 
 use engine::Result;
-use engine::blob::{Blobs as _, LocalBlobs};
 use engine::cache::{Cache, CacheLimits};
 use engine::clock::Clock;
 use engine::queue;
-use engine::secret::new_signing_key;
 
 use super::{DataArgs, print};
-use crate::app::open_db;
+use crate::app::{open_blobs, open_db};
 use crate::config::Config;
 
 /// One finding: what was checked, and what came of it.
@@ -33,8 +31,8 @@ pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
         ),
         (
             "object store",
-            check_blobs(data).await,
-            "make room on the disk, and let this user write to the folder",
+            check_blobs(&config).await,
+            "make room on the disk and let this user write to the folder, or check the S3 settings",
         ),
         (
             "cache",
@@ -74,8 +72,8 @@ async fn check_database(config: &Config) -> Result<String> {
     ))
 }
 
-async fn check_blobs(data: &Path) -> Result<String> {
-    let blobs = LocalBlobs::open(&data.join("blobs"), new_signing_key(), Clock::system())?;
+async fn check_blobs(config: &Config) -> Result<String> {
+    let blobs = open_blobs(config, Clock::system()).await?;
     let key = format!("doctor/{}", uuid::Uuid::new_v4());
     blobs.put(&key, bytes::Bytes::from_static(b"probe")).await?;
     let read = blobs.get(&key).await?;

@@ -33,10 +33,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the API and process uploads, all in one
+    /// Serve the API and process uploads, all in one or as --role says
     Serve(serve::ServeArgs),
-    /// Only process uploads, beside servers that share the database
-    Worker(serve::WorkerArgs),
     /// Bring the database to this version and exit
     Migrate(DataArgs),
     /// Check that every part works, and say what to do where one does not
@@ -140,7 +138,6 @@ impl DataArgs {
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::serve(args).await,
-        Command::Worker(args) => serve::work(args).await,
         Command::Migrate(args) => serve::migrate(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Admin(args) => admin::run(args).await,

@@ -1,4 +1,4 @@
-//! `hitline serve`, `worker` and `migrate`.
+//! `hitline serve` and `migrate`.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,6 +11,7 @@ use crate::app::{App, open_db};
 use crate::config::Config;
 use crate::forges;
 use crate::install::Install;
+use crate::roles::Roles;
 use crate::server::{self, signalled};
 
 /// Where a server listens that is not told where.
@@ -21,6 +22,9 @@ const LISTEN: &str = "127.0.0.1:8080";
 pub(super) struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
+    /// What this node does: api, web and worker, with commas between, or all
+    #[arg(long, env = "HITLINE_ROLE", default_value_t = Roles::ALL)]
+    role: Roles,
     /// Address and port to listen on; port 0 takes a free one, which the log names [default: 127.0.0.1:8080]
     #[arg(long, env = "HITLINE_LISTEN")]
     listen: Option<String>,
@@ -36,9 +40,9 @@ pub(super) struct ServeArgs {
     /// A token that reads any report of the instance, for the operator
     #[arg(long, env = "SUPER_API_TOKEN", hide_env_values = true)]
     super_api_token: Option<String>,
-    /// Whether callers that are not known may read public repositories
-    #[arg(long, env = "HITLINE_GUEST_ACCESS", default_value_t = true, action = clap::ArgAction::Set)]
-    guest_access: bool,
+    /// Whether callers that are not known may read public repositories [default: true]
+    #[arg(long, env = "HITLINE_GUEST_ACCESS", action = clap::ArgAction::Set)]
+    guest_access: Option<bool>,
     /// Admins of the instance, as github/ann, separated by commas
     #[arg(long, env = "HITLINE_ADMINS", value_delimiter = ',')]
     admins: Vec<String>,
@@ -47,27 +51,18 @@ pub(super) struct ServeArgs {
     cors_origins: Vec<String>,
 }
 
-/// Arguments of `worker`.
-#[derive(Args)]
-pub(super) struct WorkerArgs {
-    #[command(flatten)]
-    data: DataArgs,
-    /// Jobs that run at once [default: twice the cores]
-    #[arg(long, env = "HITLINE_JOBS")]
-    jobs: Option<usize>,
-}
-
 impl ServeArgs {
     fn config(&self, install: &Install) -> anyhow::Result<Config> {
         let mut config = self.data.config_of(install)?;
+        config.roles = self.role;
         config.forges = forges::settings(variable);
         config.public_url = self.public_url.clone().or(config.public_url);
         config.jobs = self.jobs.unwrap_or(config.jobs).max(1);
         config.uploads_per_second = self.uploads_per_second.unwrap_or(config.uploads_per_second);
         config.super_token = super_token(self.super_api_token.as_deref());
-        config.guest_access = self.guest_access;
-        config.admins.clone_from(&self.admins);
-        config.cors_origins.clone_from(&self.cors_origins);
+        config.guest_access = self.guest_access.unwrap_or(config.guest_access);
+        config.admins.extend_from_slice(&self.admins);
+        config.cors_origins.extend_from_slice(&self.cors_origins);
         Ok(config)
     }
 }
@@ -86,7 +81,7 @@ fn variable(name: &str) -> Option<String> {
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let install = args.data.install()?;
-    let app = App::open(args.config(&install)?, Clock::system(), "serve").await?;
+    let app = App::open(args.config(&install)?, Clock::system()).await?;
     let address = args
         .listen
         .as_deref()
@@ -95,19 +90,8 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("listen on {address}"))?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    tracing::info!(address = %listener.local_addr()?, roles = %app.config.roles, "listening");
     server::serve(app, listener, signalled()).await
-}
-
-/// Works the queue until SIGTERM or SIGINT.
-pub(super) async fn work(args: WorkerArgs) -> anyhow::Result<()> {
-    let mut config = args.data.config()?;
-    config.forges = forges::settings(variable);
-    config.jobs = args.jobs.unwrap_or(config.jobs).max(1);
-    let app = App::open(config, Clock::system(), "worker").await?;
-    tracing::info!("working");
-    app.worker().run(signalled()).await;
-    Ok(())
 }
 
 /// Brings the database to this version.

@@ -1,4 +1,4 @@
-//! The object store's own URLs, in embedded mode: signed, so that whoever has one needs no token.
+//! Objects that clients send and read through this server: the URLs are signed, so that whoever has one needs no token.
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::put;
 use axum::{Json, Router};
-use engine::blob::{Blobs as _, Method};
+use engine::blob::Method;
 use engine::db::uploads::find_upload_by_path;
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
@@ -30,7 +30,7 @@ pub fn routes() -> Router<App> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Signature {
-    /// When the URL ends, microseconds since 1970.
+    /// When the URL ends, seconds since 1970.
     expires: i64,
     /// Says that the URL is the server's.
     signature: String,
@@ -38,7 +38,7 @@ pub struct Signature {
 
 fn verify(app: &App, method: Method, key: &str, signed: &Signature) -> Result<()> {
     match app
-        .blobs
+        .object_urls
         .verify(method, key, signed.expires, &signed.signature)
     {
         true => Ok(()),

@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use engine::blob::Blobs as _;
+use engine::blob::Method;
 use engine::db::uploads::find_upload_by_path;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -52,8 +52,9 @@ pub async fn download(
         .ok_or_else(not_found)?;
     drop(conn);
     app.blobs.size(&path).await?.ok_or_else(not_found)?;
+    let expires_us = app.clock.now_us() + DOWNLOAD_URL_US;
     let url = app
-        .blobs
-        .presign_get(&base.0, &path, app.clock.now_us() + DOWNLOAD_URL_US)?;
+        .object_url(&base.0, Method::Get, &path, expires_us)
+        .await?;
     Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response())
 }

@@ -1,6 +1,7 @@
 //! What all upload endpoints share: making an upload known, and taking its bytes.
 
 use axum::body::Body;
+use engine::blob::{BlobWriter, Method};
 use engine::db::branches::touch_branch;
 use engine::db::commits::{Commit, CommitState, NewCommit};
 use engine::db::journal::Verdict;
@@ -11,8 +12,8 @@ use engine::db::uploads::{Envelope, NewUpload, Upload, UploadKind, UploadType};
 use engine::db::{commits, uploads};
 use engine::id::{CommitId, RepoId, UploadId};
 use futures_util::StreamExt as _;
-use ingest::job;
-use serde_json::{Value, json};
+use ingest::{arrival, job};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -26,6 +27,8 @@ use crate::times;
 pub const NAME_CHARS: usize = 100;
 /// After its URL has ended, an upload that is still arriving has so long to arrive.
 const GRACE_US: i64 = 5 * 60 * 1_000_000;
+/// So long are bytes looked for that go straight to the object store.
+const DIRECT_US: i64 = 24 * 3600 * 1_000_000;
 
 /// What a call says of its commit.
 #[derive(Clone, Debug, Default)]
@@ -153,7 +156,16 @@ pub async fn create_upload(
     let now_us = app.clock.now_us();
     let external_id = Uuid::new_v4().to_string();
     let storage_path = storage_path(facts.kind, repo, commit, &external_id, now_us);
-    let put_url = app_put_url(app, base, &storage_path, now_us)?;
+    let expires_us = now_us + UPLOAD_URL_US;
+    let signed = app.blobs.presign(Method::Put, &storage_path, expires_us);
+    let (put_url, is_direct) = match signed.await? {
+        Some(url) => (url, true),
+        None => (
+            app.object_urls
+                .url(&base.0, Method::Put, &storage_path, expires_us)?,
+            false,
+        ),
+    };
     let id = UploadId::generate(now_us);
     let new = NewUpload {
         id,
@@ -183,7 +195,14 @@ pub async fn create_upload(
             if !was_active {
                 activate_repo(conn, upload.repo_id, now_us).await?;
             }
-            job::enqueue_expire(conn, upload.id, now_us + UPLOAD_URL_US + GRACE_US, now_us).await?;
+            let until_us = expires_us + GRACE_US;
+            match is_direct {
+                true => {
+                    let last_us = now_us + DIRECT_US;
+                    arrival::expect_there(conn, upload.id, until_us, last_us, now_us).await?;
+                }
+                false => arrival::expect_here(conn, upload.id, until_us, now_us).await?,
+            }
             let message = format!("waiting for the bytes of upload {}", upload.external_id);
             let at = (now_us, now_us);
             job::Note::new(&commit, Some(upload.id), "created", message, at)
@@ -203,13 +222,6 @@ pub async fn create_upload(
         storage_path,
         upload,
     })
-}
-
-fn app_put_url(app: &App, base: &BaseUrl, key: &str, now_us: i64) -> Result<String> {
-    use engine::blob::Blobs as _;
-    Ok(app
-        .blobs
-        .presign_put(&base.0, key, now_us + UPLOAD_URL_US)?)
 }
 
 fn storage_path(
@@ -240,7 +252,7 @@ pub async fn receive(app: &App, upload: &Upload, body: Body) -> Result<()> {
     if upload.body_hash.is_some() {
         return drain(body).await;
     }
-    let mut writer = app.blobs.create(&upload.storage_path).await?;
+    let mut writer = BlobWriter::create(app.blobs.clone(), &upload.storage_path).await?;
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| {
@@ -256,29 +268,19 @@ pub async fn receive(app: &App, upload: &Upload, body: Body) -> Result<()> {
     }
     let sealed = writer.seal().await?;
     let (id, commit_id, clock) = (upload.id, upload.commit_id, app.clock.clone());
-    let size_bytes = i64::try_from(sealed.size_bytes).unwrap_or(i64::MAX);
-    let hash = sealed.hash.to_hex().to_string();
     let received = app.db.write(move |conn| {
         Box::pin(async move {
-            let now_us = clock.now_us();
             let commit = commits::get_commit(conn, commit_id).await?;
-            if uploads::mark_uploaded(conn, id, size_bytes, &hash, now_us).await? {
-                let message = format!("{size_bytes} bytes are durable");
-                let detail = json!({ "size_bytes": size_bytes, "blake3": hash });
-                let at = (begun_us, now_us);
-                job::Note::new(&commit, Some(id), "received", message, at)
-                    .with_detail(detail)
-                    .write(conn)
-                    .await?;
-                job::enqueue_process(conn, id, now_us).await?;
-            }
+            let at = (begun_us, clock.now_us());
+            arrival::mark_arrived(conn, id, &commit, sealed, at).await?;
             Ok(commit.sha)
         })
     });
     let sha = received.await?;
     metrics::counter!("hitline_upload_bytes_total").increment(sealed.size_bytes);
     tracing::info!(
-        upload_id = upload.external_id, commit_sha = sha, repo = %upload.repo_id, size_bytes, "upload received"
+        upload_id = upload.external_id, commit_sha = sha, repo = %upload.repo_id, size_bytes = sealed.size_bytes,
+        "upload received"
     );
     Ok(())
 }

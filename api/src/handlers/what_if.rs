@@ -6,7 +6,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use engine::blob::Blobs as _;
 use engine::codecov_yml::{YamlError, parse, validate};
 use engine::db::Page;
 use engine::db::commits::Commit;

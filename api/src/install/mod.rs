@@ -5,6 +5,7 @@
 //! effect. Known keys that have none here are told in docs/configuration.md, each with its reason.
 
 mod keys;
+mod s3;
 
 use std::path::Path;
 
@@ -99,6 +100,12 @@ impl Install {
         if let Some(calls) = self.get(&["hitline", "uploads_per_second"]).as_u64() {
             config.uploads_per_second = u32::try_from(calls).unwrap_or(u32::MAX);
         }
+        if let Some(guest_access) = self.get(&["setup", "guest_access"]).as_bool() {
+            config.guest_access = guest_access;
+        }
+        config.admins = self.admins()?;
+        config.cors_origins = self.cors_origins();
+        config.s3 = self.s3()?;
         config.site = self.site()?;
         Ok(())
     }
@@ -136,6 +143,30 @@ impl Install {
             part("password", "postgres"),
             part("name", "postgres")
         ))
+    }
+
+    /// The admins of the instance, as `service/username`.
+    fn admins(&self) -> Result<Vec<String>> {
+        let admins = self.get(&["setup", "admins"]).as_array();
+        let admins = admins.into_iter().flatten().enumerate().map(|(at, admin)| {
+            match (admin["service"].as_str(), admin["username"].as_str()) {
+                (Some(service), Some(username)) => Ok(format!("{service}/{username}")),
+                _ => Err(Error::invalid(
+                    format_args!("setup.admins.{at}"),
+                    "give service and username",
+                )),
+            }
+        });
+        admins.collect()
+    }
+
+    /// Origins whose pages may use a login: a list, or a text with commas between.
+    fn cors_origins(&self) -> Vec<String> {
+        let said = self.get(&["setup", "api_cors_allowed_origins"]);
+        let listed = said.as_array().into_iter().flatten();
+        let texts = listed.chain([said]).filter_map(Value::as_str);
+        let origins = texts.flat_map(|text| text.split(',')).map(str::trim);
+        origins.map(str::to_owned).collect()
     }
 
     /// What holds for every repository.
@@ -268,7 +299,7 @@ mod tests {
     #[test]
     fn a_file_in_codecov_s_layout_sets_what_hitline_has() {
         let install = strict(
-            "\u{feff}setup:\r\n  codecov_url: https://cov.example.com/\r\n  guest_access: off\r\n  enterprise_license:\r\nservices:\r\n  database: {username: a b, password: 007, host: db}\r\n  minio: {port: '9000', verify_ssl: no}\r\nsite:\r\n  coverage: {round: up}\r\n",
+            "\u{feff}setup:\r\n  codecov_url: https://cov.example.com/\r\n  guest_access: off\r\n  enterprise_license:\r\nservices:\r\n  database: {username: a b, password: 007, host: db}\r\n  minio: {port: '9000', verify_ssl: no, bucket: b}\r\nsite:\r\n  coverage: {round: up}\r\n",
             &[],
         );
         let mut config = Config::embedded(Path::new("data"));
@@ -285,7 +316,7 @@ mod tests {
             Value::Object(config.site.yaml),
             json!({"coverage": {"round": "up"}})
         );
-        assert_eq!(install.get(&["setup", "guest_access"]), false);
+        assert!(!config.guest_access);
         assert_eq!(install.get(&["services", "minio", "port"]), 9000);
     }
 
@@ -312,7 +343,9 @@ mod tests {
         assert_eq!(install.get(&["setup", "codecov_url"]), "http://b");
         assert_eq!(install.get(&["setup", "http", "cookie_secret"]), "hush");
         assert_eq!(install.get(&["setup", "admins", "0"]), &Value::Null);
-        assert_eq!(install.get(&["setup", "admins"])[0]["username"], "ann");
+        let mut config = Config::embedded(Path::new("data"));
+        install.apply(&mut config).unwrap();
+        assert!(config.is_admin("github", "Ann") && !config.is_admin("gitlab", "ann"));
         assert_eq!(install.get(&["hitline", "jobs"]), 3);
     }
 

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::backends::Backends;
+
 /// A fact that is waited for is looked at again after so long.
 const POLL: Duration = Duration::from_millis(5);
 /// Work that was begun must end so soon.
@@ -44,10 +46,23 @@ impl TestApp {
 
     /// The same, with other settings.
     pub(crate) async fn start_with(clock: Clock, change: impl FnOnce(&mut Config)) -> TestApp {
+        let backends = Backends::chosen().await;
+        TestApp::start_on(backends.as_ref(), clock, change).await
+    }
+
+    /// Starts a node on these backends; on its folder alone without.
+    pub(crate) async fn start_on(
+        backends: Option<&Backends>,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+    ) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::embedded(folder.path());
+        if let Some(backends) = backends {
+            backends.configure(&mut config);
+        }
         change(&mut config);
-        let app = App::open(config, clock, "test").await.unwrap();
+        let app = App::open(config, clock).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

@@ -45,7 +45,7 @@ async fn admin(test: &TestApp, words: &[&str]) -> String {
 #[tokio::test]
 async fn a_job_that_keeps_failing_is_given_up_and_can_be_revived() {
     let clock = Clock::manual(Clock::system().now_us());
-    let test = TestApp::start_at(clock.clone()).await;
+    let test = TestApp::start_on(None, clock.clone(), |_| {}).await;
     let token = test.upload_token("github/acme/widgets").await;
     let announced = async |sha: &str| {
         let answer = announce(&test.url, &token, sha).send().await.unwrap();

@@ -5,10 +5,12 @@
 mod access;
 mod api;
 mod app;
+mod backends;
 mod bad_input;
 mod badges;
 mod captures;
 mod cli;
+mod cluster;
 mod compare;
 mod crash;
 mod dead;

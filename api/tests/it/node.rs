@@ -1,12 +1,13 @@
 //! The real program, `hitline serve`, as a process of its own: it can be killed, and its memory is its own.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+
+use crate::backends::Backends;
 
 /// A fact that is waited for is asked for again after so long.
 const POLL: Duration = Duration::from_millis(10);
@@ -19,7 +20,7 @@ const FACT: Duration = Duration::from_secs(240);
 pub(crate) struct Node {
     /// Where clients reach it, the same after each start.
     pub(crate) url: String,
-    folder: tempfile::TempDir,
+    home: Home,
     child: Child,
     api_token: String,
 }
@@ -27,14 +28,16 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a server that knows nothing yet.
     pub(crate) async fn start() -> Node {
-        let folder = tempfile::tempdir().unwrap();
-        let owner = ["token", "add", "--owner", "acme"];
-        let api_token = admin(folder.path(), &owner).await;
+        let home = Home {
+            folder: tempfile::tempdir().unwrap(),
+            backends: Backends::chosen().await,
+        };
+        let api_token = home.admin(&["token", "add", "--owner", "acme"]).await;
         let listen = free_address();
-        let child = serve(folder.path(), &listen);
+        let child = home.serve(&listen);
         let mut node = Node {
             url: format!("http://{listen}"),
-            folder,
+            home,
             child,
             api_token,
         };
@@ -45,14 +48,14 @@ impl Node {
     /// `kill -9`, then a new start on the same folder and address.
     pub(crate) async fn crash(&mut self) {
         self.child.kill().await.unwrap();
-        self.child = serve(self.folder.path(), self.url.trim_start_matches("http://"));
+        self.child = self.home.serve(self.url.trim_start_matches("http://"));
         self.ready().await;
     }
 
     /// Waits until the server says that it is ready. A server that has ended fails the test.
     pub(crate) async fn ready(&mut self) {
         let url = format!("{}/readyz", self.url);
-        let log = self.folder.path().join("log");
+        let log = self.home.folder.path().join("log");
         let child = &mut self.child;
         until("server is ready", START, async || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -69,11 +72,8 @@ impl Node {
 
     /// Adds `github/acme/{name}`; returns its upload token.
     pub(crate) async fn add_repo(&self, name: &str) -> String {
-        admin(
-            self.folder.path(),
-            &["repo", "add", &format!("github/acme/{name}")],
-        )
-        .await
+        let repo = format!("github/acme/{name}");
+        self.home.admin(&["repo", "add", &repo]).await
     }
 
     /// Announces an upload to `acme/widgets` as the current clients do.
@@ -207,43 +207,55 @@ async fn get(url: &str, token: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-fn serve(folder: &Path, listen: &str) -> Child {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .unwrap();
-    program(folder)
-        .args(["serve", "--listen", listen])
-        .env("HITLINE_LOG", "warn")
-        .stderr(Stdio::from(log))
-        .spawn()
-        .unwrap()
+/// Where a server keeps things.
+struct Home {
+    folder: tempfile::TempDir,
+    backends: Option<Backends>,
 }
 
-async fn admin(folder: &Path, words: &[&str]) -> String {
-    let done = program(folder)
-        .arg("admin")
-        .args(words)
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        done.status.success(),
-        "hitline admin {words:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout).unwrap().trim().to_owned()
-}
+impl Home {
+    fn serve(&self, listen: &str) -> Child {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .unwrap();
+        self.program()
+            .args(["serve", "--listen", listen])
+            .env("HITLINE_LOG", "warn")
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap()
+    }
 
-fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hitline"));
-    command
-        .env_clear()
-        .env("HITLINE_DATA", folder.join("data"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
+    async fn admin(&self, words: &[&str]) -> String {
+        let done = self
+            .program()
+            .arg("admin")
+            .args(words)
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "hitline admin {words:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hitline"));
+        command
+            .env_clear()
+            .env("HITLINE_DATA", self.folder.path().join("data"))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(backends) = &self.backends {
+            command.envs(backends.variables());
+        }
+        command
+    }
 }
 
 /// An address of this machine that nobody listens on.

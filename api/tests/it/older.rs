@@ -176,9 +176,7 @@ async fn raw_upload_is_downloaded_by_those_who_may_see_it() {
         StatusCode::OK
     );
     test.settled().await;
-    let keys = engine::blob::Blobs::list(&test.app.blobs, "raw/", 10)
-        .await
-        .unwrap();
+    let keys = test.app.blobs.list("raw/", 10).await.unwrap();
     let url = format!(
         "{}/upload/gh/acme/widgets/download?path={}",
         test.url, keys[0]

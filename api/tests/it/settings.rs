@@ -1,6 +1,5 @@
 //! `codecov.yml` in the server: whose it is, what it does to uploads, flags and components, and coverage over time.
 
-use engine::blob::Blobs as _;
 use engine::clock::Clock;
 use engine::db::diffs::{DiffSource, StoredDiff, upsert_diff};
 use engine::db::repos::find_repo;

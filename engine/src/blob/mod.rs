@@ -1,13 +1,20 @@
 //! The object store: raw uploads and packs, by key. Objects are written whole and never changed.
 
 mod local;
+mod s3;
+mod signer;
+mod writer;
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
 
-pub use local::{BlobWriter, LocalBlobs, Sealed};
+pub use local::LocalBlobs;
+pub use s3::{S3Blobs, S3Settings};
+pub use signer::UrlSigner;
+pub use writer::{BlobWriter, Sealed};
 
 use crate::error::{Error, Result};
 
@@ -60,19 +67,12 @@ pub trait Blobs: Send + Sync {
     /// The first `limit` (at most `LIST_KEYS`) keys that start with `prefix`, sorted.
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<String>>;
 
-    /// A URL that allows anyone this method on this key until `expires_us`. A store that clients reach through our own
-    /// server puts `base` (its public URL, as `https://host`) in front; others ignore it.
-    fn presign(&self, base: &str, method: Method, key: &str, expires_us: i64) -> Result<String>;
+    /// A URL of the store itself, in a form that clients reach, which allows anyone this method on this key until
+    /// `expires_us`, or a little longer. `None` when clients go through our own server, with a URL of [`UrlSigner`].
+    async fn presign(&self, method: Method, key: &str, expires_us: i64) -> Result<Option<String>>;
 
-    /// A URL for one PUT of this key.
-    fn presign_put(&self, base: &str, key: &str, expires_us: i64) -> Result<String> {
-        self.presign(base, Method::Put, key, expires_us)
-    }
-
-    /// A URL for reading this key.
-    fn presign_get(&self, base: &str, key: &str, expires_us: i64) -> Result<String> {
-        self.presign(base, Method::Get, key, expires_us)
-    }
+    /// A folder of this machine for files that are to be stored; what a dead process left there is removed.
+    fn scratch(&self) -> &Path;
 }
 
 /// Accepts keys of 1 to `KEY_BYTES` letters, digits and `-_.=+@`, in parts divided by single slashes; no part is `.`, `..` or
@@ -98,4 +98,41 @@ pub fn check_key(key: &str) -> Result<()> {
         return invalid("a part that is empty or starts with a dot");
     }
     Ok(())
+}
+
+/// A file under a scratch folder that has not changed for so long belongs to no running process.
+const STALE_SECONDS: u64 = 24 * 3600;
+
+/// Makes the scratch folder if it is absent, and removes what a dead process left there.
+fn open_scratch(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| io_error("create", folder, error))?;
+    for entry in std::fs::read_dir(folder).map_err(|error| io_error("list", folder, error))? {
+        let path = entry
+            .map_err(|error| io_error("list", folder, error))?
+            .path();
+        let age = std::fs::metadata(&path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age.as_secs() >= STALE_SECONDS) {
+            std::fs::remove_file(&path).map_err(|error| io_error("remove", &path, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn io_error(verb: &str, path: &Path, error: io::Error) -> Error {
+    Error::io(format_args!("{verb} {}", path.display()), error)
+}
+
+/// Runs file work off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Closed {
+            what: "blob worker".into(),
+        }),
+    }
 }

@@ -1,10 +1,15 @@
-//! Real services for tests: a PostgreSQL of the test process's own, and databases that vanish with the test.
+//! Real services for tests: a PostgreSQL and an S3 server of the test process's own, and databases that vanish with the
+//! test.
 
 mod postgres;
+mod s3;
+mod server;
 
 use tempfile::TempDir;
 
 pub use postgres::postgres;
+pub use s3::bucket;
+pub use server::installed;
 
 use crate::clock::Clock;
 use crate::db::Db;

@@ -1,19 +1,17 @@
 //! PostgreSQL for tests: one server per test process, which ends with it in any way it ends; one database per test.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::{Connection as _, PgConnection};
 
 use super::TestDb;
+use super::server::{START_PAUSE, START_TIMEOUT, free_port, log_file, run_guarded};
 use crate::clock::Clock;
 
 /// Where Debian puts the server, newest first.
@@ -23,14 +21,6 @@ const DEBIAN_FOLDERS: [&str; 4] = [
     "/usr/lib/postgresql/16/bin",
     "/usr/lib/postgresql/15/bin",
 ];
-/// How long the server may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between two looks at the starting server.
-const START_PAUSE: Duration = Duration::from_millis(20);
-
-/// Runs the server until its own input ends, which it does when the test process is gone, then removes the folder.
-const GUARD: &str =
-    r#""$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$0""#;
 
 struct Server {
     url: String,
@@ -107,30 +97,24 @@ fn start() -> Server {
         std::fs::read_to_string(&log).unwrap_or_default()
     );
     let port = free_port();
-    let process = Command::new("sh")
-        .args(["-c", GUARD])
-        .arg(&folder)
-        .args(as_user(user, &programs.join("postgres")))
-        .arg("-D")
-        .arg(&data)
-        .args(["-p", &port.to_string(), "-h", "127.0.0.1"])
-        .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
-        .args([
-            "-c",
-            "max_connections=200",
-            "-c",
-            "unix_socket_directories=",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(log_file(&log))
-        .stderr(log_file(&log))
-        .current_dir("/")
-        .process_group(0)
-        .spawn()
-        .expect("run postgres");
+    let mut words = as_user(user, &programs.join("postgres"));
+    words.extend(["-D".into(), data.into(), "-p".into(), port.to_string().into()]);
+    let options = [
+        "-h",
+        "127.0.0.1",
+        "-c",
+        "fsync=off",
+        "-c",
+        "full_page_writes=off",
+        "-c",
+        "max_connections=200",
+        "-c",
+        "unix_socket_directories=",
+    ];
+    words.extend(options.map(OsString::from));
     Server {
         url: format!("postgres://hitline@127.0.0.1:{port}"),
-        _process: process,
+        _process: run_guarded(&folder, &words),
     }
 }
 
@@ -176,17 +160,4 @@ fn find_programs() -> PathBuf {
 
 fn missing() -> ! {
     panic!("PostgreSQL's server is not installed: apt-get install --yes postgresql")
-}
-
-fn log_file(path: &Path) -> File {
-    File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .expect("open the log")
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a free port");
-    listener.local_addr().expect("read the port").port()
 }

@@ -1,0 +1,51 @@
+//! Where the servers of tests keep things: in a folder, or, with `HITLINE_TEST_BACKENDS=cluster`, in PostgreSQL and S3.
+
+use api::config::Config;
+use engine::blob::S3Settings;
+use engine::clock::Clock;
+use engine::secret::Secret;
+use engine::testing::{bucket, postgres};
+
+/// A database and a bucket of one test's own.
+#[derive(Clone)]
+pub(crate) struct Backends {
+    pub(crate) database_url: String,
+    pub(crate) s3: S3Settings,
+}
+
+impl Backends {
+    /// Those that the environment asks for; `None` for a folder.
+    pub(crate) async fn chosen() -> Option<Backends> {
+        match std::env::var("HITLINE_TEST_BACKENDS").as_deref() {
+            Ok("cluster") => Some(Backends::cluster().await),
+            Ok("") | Err(_) => None,
+            Ok(other) => panic!("HITLINE_TEST_BACKENDS is {other:?}; it can be cluster"),
+        }
+    }
+
+    /// PostgreSQL and S3.
+    pub(crate) async fn cluster() -> Backends {
+        Backends {
+            database_url: postgres(Clock::system()).await.url,
+            s3: bucket().await,
+        }
+    }
+
+    /// Names them in a configuration.
+    pub(crate) fn configure(&self, config: &mut Config) {
+        config.database_url = Secret::new(self.database_url.clone());
+        config.s3 = Some(self.s3.clone());
+    }
+
+    /// Names them in a program's environment.
+    pub(crate) fn variables(&self) -> [(&'static str, &str); 6] {
+        [
+            ("HITLINE_DATABASE_URL", &self.database_url),
+            ("HITLINE__S3__ENDPOINT", &self.s3.endpoint),
+            ("HITLINE__S3__BUCKET", &self.s3.bucket),
+            ("HITLINE__S3__CREATE_BUCKET", "true"),
+            ("HITLINE__S3__ACCESS_KEY_ID", &self.s3.access_key),
+            ("HITLINE__S3__SECRET_ACCESS_KEY", self.s3.secret_key.expose()),
+        ]
+    }
+}

@@ -1,0 +1,83 @@
+//! Several nodes on one PostgreSQL and one bucket.
+
+use api::roles::Roles;
+use engine::clock::Clock;
+use reqwest::Client;
+use serde_json::Value;
+
+use crate::app::TestApp;
+use crate::backends::Backends;
+use crate::node::{announce, until};
+use crate::rest;
+
+const SHA: &str = "2860f81aa39cc1cb303961df7496b50053b835c3";
+const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,0\nend_of_record\n<<<<<< EOF\n";
+const SOON: std::time::Duration = std::time::Duration::from_secs(60);
+
+async fn node(backends: &Backends, roles: &str) -> TestApp {
+    let roles: Roles = roles.parse().unwrap();
+    TestApp::start_on(Some(backends), Clock::system(), |config| {
+        config.roles = roles;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_upload_to_one_node_is_processed_by_another_and_read_from_a_third() {
+    let backends = Backends::cluster().await;
+    let taking = node(&backends, "api").await;
+    let _worker = node(&backends, "worker").await;
+    let reading = node(&backends, "api,web").await;
+
+    let token = taking.upload_token("github/acme/widgets").await;
+    let answer = announce(&taking.url, &token, SHA).send().await.unwrap();
+    let created: Value = answer.json().await.unwrap();
+    let place = created["raw_upload_location"].as_str().unwrap();
+    assert!(place.starts_with(&taking.url), "{place}");
+    let through = place.replace(&taking.url, &reading.url);
+    let sent = Client::new().put(through).body(LCOV).send().await.unwrap();
+    assert_eq!(sent.status(), 200, "nodes honour each other's signatures");
+
+    assert_eq!(totals(&reading).await["coverage"], 50.0);
+    let badge = format!("{}/github/acme/widgets/graph/badge.svg?token={token}", reading.url);
+    assert_eq!(reqwest::get(badge).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_node_answers_what_its_roles_say_and_how_it_is() {
+    let backends = Backends::cluster().await;
+    let worker = node(&backends, "worker").await;
+    let status = async |path: &str| {
+        let answer = reqwest::get(format!("{}{path}", worker.url)).await;
+        answer.unwrap().status().as_u16()
+    };
+    assert_eq!(status("/readyz").await, 200);
+    assert_eq!(status("/metrics").await, 200);
+    assert_eq!(status("/api/v2/github/acme/repos/").await, 404);
+    assert_eq!(status("/github/acme/widgets/graph/badge.svg").await, 404);
+}
+
+#[tokio::test]
+async fn bytes_that_go_straight_to_the_store_are_found_there() {
+    let mut backends = Backends::cluster().await;
+    backends.s3.public_endpoint = Some(backends.s3.endpoint.clone());
+    let test = node(&backends, "all").await;
+    let token = test.upload_token("github/acme/widgets").await;
+    let answer = announce(&test.url, &token, SHA).send().await.unwrap();
+    let created: Value = answer.json().await.unwrap();
+    let place = created["raw_upload_location"].as_str().unwrap();
+    assert!(place.starts_with(&backends.s3.endpoint), "{place}");
+    let sent = Client::new().put(place).body(LCOV).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    assert_eq!(totals(&test).await["coverage"], 50.0);
+}
+
+/// The totals of the commit, once it has a report.
+async fn totals(test: &TestApp) -> Value {
+    let path = format!("github/acme/repos/widgets/commits/{SHA}/");
+    until("the commit has totals", SOON, async || {
+        let commit = rest::get(test, &path).await;
+        (!commit["totals"].is_null()).then(|| commit["totals"].clone())
+    })
+    .await
+}
