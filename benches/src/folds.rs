@@ -169,7 +169,11 @@ fn evidence(lines: u32, mut code: StdRng, mut run: StdRng) -> FileCoverage {
             hits = (10_f64.powf(digits) as u64).saturating_sub(1);
         }
         if row % BRANCH_EVERY == 0 {
-            let taken = if hits == 0 { 0 } else { run.random_range(1..=2) };
+            let taken = if hits == 0 {
+                0
+            } else {
+                run.random_range(1..=2)
+            };
             let missed: Vec<ArmId> = (taken..2).map(|arm| ArmId::pair(0, arm)).collect();
             let coverage = Coverage::Arms { taken, total: 2 };
             builder.append(line, Kind::Branch, coverage, Some(&missed), None);

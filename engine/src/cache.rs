@@ -16,15 +16,15 @@ use rocksdb::{
 };
 
 use crate::model::FileCoverage;
-use crate::pack::{FileEntry, Header, Pack, decode_chunk};
+use crate::pack::{FileEntry, Header, OpenReport, decode_chunk};
 use crate::{Error, Result};
 
 /// Names an entry: a pack's name, or a fold's key. 32 bytes.
 pub type CacheKey = [u8; 32];
 
 /// Headers: key → compressed header.
-const HEADERS: &str = "fold";
-/// Chunks: key ‖ path → compressed chunk.
+const HEADERS: &str = "header";
+/// Chunks: key ‖ path → chunk, which RocksDB compresses with its neighbours.
 const CHUNKS: &str = "chunk";
 /// Evicts down to this part of the bound, so that evictions come in batches.
 const EVICT_TO: f64 = 0.9;
@@ -35,17 +35,17 @@ const KEY_BYTES: usize = 32;
 /// How much the cache may take.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheLimits {
-    /// Bytes of entries on disk.
+    /// Bytes of entries, before they are compressed.
     pub disk_bytes: u64,
     /// Bytes of RocksDB's block cache in memory.
     pub memory_bytes: usize,
 }
 
 impl Default for CacheLimits {
-    /// 4 GiB on disk, 16 MiB in memory.
+    /// 8 GiB of entries, which take less than half of that on disk; 16 MiB in memory.
     fn default() -> CacheLimits {
         CacheLimits {
-            disk_bytes: 4 << 30,
+            disk_bytes: 8 << 30,
             memory_bytes: 16 << 20,
         }
     }
@@ -113,7 +113,7 @@ impl Cache {
             .db
             .get_pinned_cf(self.column(HEADERS), key)
             .map_err(|e| rocks("read header", e))?;
-        let Some(header) = stored.and_then(|stored| Header::decode(&stored).ok()) else {
+        let Some(header) = stored.and_then(|stored| Header::from_bytes(&stored).ok()) else {
             return Ok(None);
         };
         self.usage().touch(key);
@@ -129,7 +129,7 @@ impl Cache {
             .db
             .get_pinned_cf(self.column(CHUNKS), chunk_key(key, &file.path))
             .map_err(|e| rocks("read chunk", e))?;
-        Ok(stored.and_then(|chunk| decode_chunk(&chunk, file.size).ok()))
+        Ok(stored.and_then(|chunk| decode_chunk(&chunk).ok()))
     }
 
     /// Whether there is an entry of that key.
@@ -137,7 +137,7 @@ impl Cache {
         self.usage().entries.contains_key(key)
     }
 
-    /// The compressed chunk of one file of an entry; `None` when the entry was evicted. One point look-up.
+    /// The chunk of one file of an entry; `None` when the entry was evicted. One point look-up.
     pub fn chunk(&self, key: &CacheKey, path: &str) -> Result<Option<Box<[u8]>>> {
         let stored = self
             .db
@@ -146,7 +146,7 @@ impl Cache {
         Ok(stored.map(|chunk| Box::from(&*chunk)))
     }
 
-    /// The compressed chunks of these files of an entry, in their order; `None` for one that was evicted. A few are
+    /// The chunks of these files of an entry, in their order; `None` for one that was evicted. A few are
     /// looked up; over many goes a walk that leaps where they are far from each other.
     pub fn chunks_of(&self, key: &CacheKey, files: &[FileEntry]) -> Result<Vec<Option<Box<[u8]>>>> {
         const FEW: usize = 8;
@@ -168,34 +168,43 @@ impl Cache {
         Ok(chunks)
     }
 
-    /// The compressed chunks of an entry, in the order of its paths; an evicted entry gives none.
-    pub fn chunks(&self, key: &CacheKey) -> impl Iterator<Item = Result<Box<[u8]>>> + '_ {
+    /// An entry with all of its files, of which this is the header; `None` when it was evicted. A walk over its bytes.
+    pub fn report(&self, key: &CacheKey, header: Arc<Header>) -> Result<Option<OpenReport>> {
         let mut options = ReadOptions::default();
         options.set_iterate_range(rocksdb::PrefixRange(&key[..]));
-        self.db
-            .iterator_cf_opt(self.column(CHUNKS), options, IteratorMode::Start)
-            .map(|entry| {
-                entry
-                    .map(|(_, chunk)| chunk)
-                    .map_err(|e| rocks("read chunks", e))
-            })
+        let mut walk = self.db.raw_iterator_cf_opt(self.column(CHUNKS), options);
+        walk.seek_to_first();
+        let mut chunks = Vec::with_capacity(chunk_bytes(&header) as usize);
+        for file in &header.files {
+            let is_next = chunks.len() as u64 == file.offset;
+            match walk.value() {
+                Some(chunk) if is_next && chunk.len() == file.length as usize => {
+                    chunks.extend_from_slice(chunk);
+                }
+                _ => break,
+            }
+            walk.next();
+        }
+        walk.status().map_err(|e| rocks("read chunks", e))?;
+        let is_whole = chunks.len() as u64 == chunk_bytes(&header);
+        Ok(is_whole.then(|| OpenReport::new(header, chunks)))
     }
 
     /// Keeps an entry, and evicts others when the bound is passed.
-    pub fn insert(&self, key: CacheKey, entry: &Pack) -> Result<()> {
+    pub fn insert(&self, key: CacheKey, entry: &OpenReport) -> Result<()> {
         let mut batch = WriteBatch::default();
         let chunks = self.column(CHUNKS);
         for file in &entry.header().files {
             batch.put_cf(chunks, chunk_key(&key, &file.path), entry.chunk(file));
         }
-        batch.put_cf(self.column(HEADERS), key, entry.header_bytes());
+        batch.put_cf(self.column(HEADERS), key, entry.header().to_bytes()?);
         self.db
             .write_opt(batch, &unlogged())
             .map_err(|e| rocks("write entry", e))?;
-        self.headers.insert(key, Arc::new(entry.header().clone()));
+        self.headers.insert(key, entry.shared_header());
         let evicted = {
             let mut usage = self.usage();
-            usage.insert(key, entry.bytes().len() as u64);
+            usage.insert(key, chunk_bytes(entry.header()));
             usage.evict(self.limits.disk_bytes)
         };
         self.delete(&evicted)
@@ -264,9 +273,9 @@ impl Usage {
             .expect("opened with all column families");
         for entry in db.iterator_cf(headers, IteratorMode::Start) {
             let (key, header) = entry.map_err(|e| rocks("list entries", e))?;
-            if let (Ok(key), Ok(header)) = (CacheKey::try_from(&*key), Header::decode(&header)) {
-                let chunks: u64 = header.files.iter().map(|file| u64::from(file.length)).sum();
-                usage.insert(key, chunks);
+            if let (Ok(key), Ok(header)) = (CacheKey::try_from(&*key), Header::from_bytes(&header))
+            {
+                usage.insert(key, chunk_bytes(&header));
             }
         }
         Ok(usage)
@@ -313,6 +322,11 @@ impl Usage {
     }
 }
 
+/// What an entry counts: the bytes of its chunks, of which the disk holds fewer.
+fn chunk_bytes(header: &Header) -> u64 {
+    header.files.iter().map(|file| u64::from(file.length)).sum()
+}
+
 /// Moves to the first key that is not less than this one.
 fn leap(walk: &mut DBRawIterator<'_>, wanted: &[u8]) {
     /// As many steps cost what a search does.
@@ -343,7 +357,8 @@ fn open_db(dir: &Path, limits: CacheLimits) -> std::result::Result<DB, rocksdb::
         table.set_cache_index_and_filter_blocks(true);
         let mut column = Options::default();
         column.set_block_based_table_factory(&table);
-        column.set_compression_type(DBCompressionType::None); // entries are compressed already
+        column.set_compression_type(DBCompressionType::None);
+        column.set_bottommost_compression_type(DBCompressionType::Lz4);
         column.set_write_buffer_size(16 << 20);
         ColumnFamilyDescriptor::new(name, column)
     });
@@ -368,7 +383,7 @@ fn rocks(what: &str, error: rocksdb::Error) -> Error {
 mod tests {
     use super::*;
     use crate::model::FileBuilder;
-    use crate::pack;
+    use crate::pack::{self, Pack};
 
     fn entry(seed: u32) -> Pack {
         let mut file = FileBuilder::new();
@@ -390,7 +405,9 @@ mod tests {
     fn an_entry_gives_back_its_header_and_files() {
         let (_dir, cache) = cache(1 << 20);
         let entry = entry(3);
-        cache.insert(entry.name().0, &entry).expect("insert");
+        cache
+            .insert(entry.name().0, entry.report())
+            .expect("insert");
         let header = cache
             .header(&entry.name().0)
             .expect("read")
@@ -418,7 +435,9 @@ mod tests {
             ([2; 32], pack.clone()),
             ([3; 32], entry(2)),
         ] {
-            cache.insert(key, &pack).expect("the cache takes writes");
+            cache
+                .insert(key, pack.report())
+                .expect("the cache takes writes");
         }
         let all = &pack.header().files;
         let mut unknown = all.clone();
@@ -444,16 +463,24 @@ mod tests {
     #[test]
     fn the_least_recently_used_entry_goes_first() {
         let entries: Vec<Pack> = (1..=4).map(entry).collect();
-        let (_dir, cache) = cache(entries.iter().take(3).map(|e| e.bytes().len() as u64).sum());
+        let (_dir, cache) = cache(
+            entries
+                .iter()
+                .take(3)
+                .map(|e| chunk_bytes(e.header()))
+                .sum(),
+        );
         for entry in &entries[..3] {
-            cache.insert(entry.name().0, entry).expect("insert");
+            cache
+                .insert(entry.name().0, entry.report())
+                .expect("insert");
         }
         cache
             .header(&entries[0].name().0)
             .expect("read")
             .expect("present");
         cache
-            .insert(entries[3].name().0, &entries[3])
+            .insert(entries[3].name().0, entries[3].report())
             .expect("insert");
         let present = entries
             .iter()

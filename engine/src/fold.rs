@@ -1,17 +1,17 @@
 //! Reports as folds: the join of the packs of a set of uploads, cached under the hash of their names.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::stream::{self, StreamExt as _};
 use rayon::prelude::*;
 use tokio::sync::Semaphore;
 
 use crate::blob::Blobs;
 use crate::cache::{Cache, CacheKey};
-use crate::compare::{self, Report as _};
 use crate::db::uploads::UploadPack;
-use crate::model::{FileCoverage, Totals};
-use crate::pack::{self, FileEntry, Header, Pack, PackName, decode_chunk, decode_lone_chunk};
+use crate::model::FileCoverage;
+use crate::pack::{EncodedFile, FileEntry, Header, OpenReport, Pack, PackName, decode_chunk};
 use crate::{Error, Result};
 
 /// How often a report is made again when its entries are evicted while it is read.
@@ -19,6 +19,15 @@ const REBUILDS_MAX: u32 = 3;
 
 /// How many files are worth being read in parallel.
 const MANY: usize = 32;
+
+/// Packs that are fetched at once for one report.
+const OPENED_AT_ONCE: usize = 8;
+
+/// Chunks of reports that are joined at once, in bytes, about.
+const JOINED_AT_ONCE_BYTES: usize = 256 << 20;
+
+/// Packs of the sets that were folded lately, in all, 32 bytes each.
+const RECENT_PACKS: usize = 1 << 16;
 
 /// Heavy work that is under way at once for each core: while one waits for the disk, another computes.
 const TURNS_PER_CORE: usize = 4;
@@ -97,6 +106,7 @@ pub struct Folds {
     cache: Arc<Cache>,
     blobs: Arc<dyn Blobs>,
     running: Arc<Running>,
+    recent: Arc<Mutex<Recent>>,
     turns: Arc<Semaphore>,
 }
 
@@ -111,6 +121,7 @@ impl Folds {
             cache,
             blobs,
             running: Arc::default(),
+            recent: Arc::default(),
             turns: Arc::new(Semaphore::new(TURNS_PER_CORE * cores)),
         }
     }
@@ -121,7 +132,7 @@ impl Folds {
             .put(&pack.name().blob_key(), pack.bytes().clone())
             .await?;
         let cache = self.cache.clone();
-        blocking(move || cache.insert(pack.name().0, &pack)).await
+        blocking(move || cache.insert(pack.name().0, pack.report())).await
     }
 
     /// The path table of the report of these packs. A cached one costs a look-up; otherwise the
@@ -174,9 +185,8 @@ impl Folds {
             let (cache, key, wanted) = (self.cache.clone(), packs.key(), entries.clone());
             let read = move || {
                 let chunks = cache.chunks_of(&key, &wanted)?;
-                let files: Vec<_> = wanted.iter().zip(chunks).collect();
-                map_all(&files, |(file, chunk)| {
-                    let file = chunk.as_ref().map(|chunk| decode_chunk(chunk, file.size));
+                map_all(&chunks, |chunk| {
+                    let file = chunk.as_ref().map(|chunk| decode_chunk(chunk));
                     Ok(file.and_then(Result::ok))
                 })
             };
@@ -195,7 +205,7 @@ impl Folds {
         })
     }
 
-    /// The report of these packs with its files in memory, compressed: all of them, or those of `paths`
+    /// The report of these packs with its files in memory: all of them, or those of `paths`
     /// that it has. Costs a walk over the report's bytes, or a look-up per path.
     pub async fn open_report(
         &self,
@@ -205,14 +215,11 @@ impl Folds {
         for _ in 0..REBUILDS_MAX {
             let header = self.report(packs).await?;
             if packs.is_empty() {
-                return Ok(OpenReport {
-                    header,
-                    chunks: Vec::new(),
-                });
+                return Ok(OpenReport::default());
             }
             let (cache, key) = (self.cache.clone(), packs.key());
             let read = match paths.clone() {
-                None => self.in_turn(move || read_all(&cache, &key, header)).await?,
+                None => self.in_turn(move || cache.report(&key, header)).await?,
                 Some(paths) => blocking(move || read_some(&cache, &key, &header, paths)).await?,
             };
             if let Some(report) = read {
@@ -246,7 +253,7 @@ impl Folds {
             let places: Vec<(&PackName, &String)> = places.collect();
             let files = map_all(&places, |(pack, path)| {
                 let chunk = cache.chunk(&pack.0, path)?;
-                chunk.map(|chunk| decode_lone_chunk(&chunk)).transpose()
+                chunk.map(|chunk| decode_chunk(&chunk)).transpose()
             })?;
             let mut files = files.into_iter();
             let of_pack = |_| files.by_ref().take(paths.len()).collect();
@@ -298,78 +305,75 @@ impl Folds {
     }
 
     async fn fold_once(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
-        let mut opened = Vec::new();
-        for name in packs.names() {
-            opened.push(self.open(name).await?);
-        }
-        let (cache, joined) = (self.cache.clone(), packs.joined.len());
-        self.in_turn(move || {
-            let report = match &opened[..] {
-                [Opened::Fetched(pack)] => pack.clone(),
-                packs => pack::encode(&join(packs, joined)?, packs.len() as u32)?,
-            };
+        let (part, missing) = match self.open_part(packs).await? {
+            Some((part, missing)) => (part, missing),
+            None => (
+                OpenReport::default(),
+                packs.joined.iter().copied().collect(),
+            ),
+        };
+        let joined = self.join_packs(part, missing).await?;
+        let beside = packs.beside.iter().copied().collect();
+        let beside = self.join_packs(OpenReport::default(), beside).await?;
+        let cache = self.cache.clone();
+        let header = self.in_turn(move || {
+            let report = join(vec![joined, beside], |_, file, beside| {
+                *file = with_lines_of(file, beside);
+            })?;
             cache.insert(key, &report)?;
-            Ok(Arc::new(report.header().clone()))
-        })
-        .await
+            Ok(report.shared_header())
+        });
+        let header = header.await?;
+        if packs.beside.is_empty() {
+            self.recent().push(packs);
+        }
+        Ok(header)
+    }
+
+    /// Joins packs to what is joined already, as many at once as memory has room for.
+    async fn join_packs(&self, part: OpenReport, names: Vec<PackName>) -> Result<OpenReport> {
+        let mut opened = vec![part];
+        let mut opening = stream::iter(names)
+            .map(|name| self.open(name))
+            .buffered(OPENED_AT_ONCE);
+        while let Some(report) = opening.next().await {
+            opened.push(report?);
+            let bytes: usize = opened.iter().map(OpenReport::size_bytes).sum();
+            if bytes > JOINED_AT_ONCE_BYTES {
+                let reports = std::mem::take(&mut opened);
+                opened.push(self.in_turn(|| join(reports, join_file_in)).await?);
+            }
+        }
+        drop(opening);
+        self.in_turn(|| join(opened, join_file_in)).await
+    }
+
+    /// The fold of a part of the packs, if the cache has one, and the packs that it lacks.
+    async fn open_part(&self, packs: &PackSet) -> Result<Option<(OpenReport, Vec<PackName>)>> {
+        let part = match packs.beside.is_empty() {
+            true => self.recent().largest_part(packs).cloned(),
+            false => None,
+        };
+        let Some(part) = part else { return Ok(None) };
+        let (cache, key) = (self.cache.clone(), part.key());
+        let opened = blocking(move || open_cached(&cache, key)).await?;
+        let missing = packs.joined.difference(&part.joined).copied();
+        Ok(opened.map(|opened| (opened, missing.collect())))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pack: from the cache if it is there, else from the object store.
-    async fn open(&self, name: PackName) -> Result<Opened> {
+    async fn open(&self, name: PackName) -> Result<OpenReport> {
         let cache = self.cache.clone();
-        if let Some(cached) = blocking(move || open_cached(&cache, name)).await? {
+        if let Some(cached) = blocking(move || open_cached(&cache, name.0)).await? {
             return Ok(cached);
         }
         let bytes = self.blobs.get(&name.blob_key()).await?;
-        blocking(move || Pack::open(name, bytes).map(Opened::Fetched)).await
+        blocking(move || Ok(Pack::open(name, bytes)?.report().clone())).await
     }
-}
-
-/// A report, or a part of it, whose files stand in memory as they are stored.
-pub struct OpenReport {
-    header: Arc<Header>,
-    /// In the order of the header's paths.
-    chunks: Vec<Box<[u8]>>,
-}
-
-impl OpenReport {
-    /// The table of its files.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The evidence of the file of that path, if it is there. Errors: `Corrupt`.
-    pub fn find(&self, path: &str) -> Result<Option<FileCoverage>> {
-        let found = self
-            .header
-            .files
-            .binary_search_by(|file| (*file.path).cmp(path));
-        found.ok().map(|at| self.file(at)).transpose()
-    }
-}
-
-impl compare::Report for OpenReport {
-    fn files(&self) -> impl ExactSizeIterator<Item = (&str, Totals)> {
-        self.header
-            .files
-            .iter()
-            .map(|file| (&*file.path, file.totals))
-    }
-
-    fn file(&self, at: usize) -> Result<FileCoverage> {
-        decode_chunk(&self.chunks[at], self.header.files[at].size)
-    }
-
-    /// Encoding is deterministic, so equal evidence has equal bytes.
-    fn fingerprint(&self, at: usize) -> &[u8] {
-        &self.chunks[at]
-    }
-}
-
-fn read_all(cache: &Cache, key: &CacheKey, header: Arc<Header>) -> Result<Option<OpenReport>> {
-    let chunks = cache.chunks(key).collect::<Result<Vec<_>>>()?;
-    let is_whole = chunks.len() == header.files.len();
-    Ok(is_whole.then_some(OpenReport { header, chunks }))
 }
 
 fn read_some(
@@ -381,17 +385,22 @@ fn read_some(
     paths.sort_unstable();
     paths.dedup();
     let entries = paths.iter().filter_map(|path| header.find(path).cloned());
-    let files: Vec<FileEntry> = entries.collect();
-    let chunks = cache.chunks_of(key, &files)?;
-    let Some(chunks) = chunks.into_iter().collect() else {
-        return Ok(None);
-    };
-    let header = Arc::new(Header {
+    let mut files: Vec<FileEntry> = entries.collect();
+    let found = cache.chunks_of(key, &files)?;
+    let mut chunks = Vec::new();
+    for (file, chunk) in files.iter_mut().zip(found) {
+        let Some(chunk) = chunk else {
+            return Ok(None);
+        };
+        (file.offset, file.length) = (chunks.len() as u64, chunk.len() as u32);
+        chunks.extend_from_slice(&chunk);
+    }
+    let header = Header {
         parser: header.parser,
         sessions: header.sessions,
         files,
-    });
-    Ok(Some(OpenReport { header, chunks }))
+    };
+    Ok(Some(OpenReport::new(header, chunks)))
 }
 
 /// One of those who want the same report at once. The last to go takes the lock away.
@@ -422,73 +431,113 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// A pack with its chunks in memory.
-enum Opened {
-    /// Chunks in the order of the header's paths.
-    Cached(Arc<Header>, Vec<Box<[u8]>>),
-    Fetched(Pack),
+/// Sets of packs that were folded lately, of which the cache may still have the folds: uploads of a commit come one after
+/// the other, and the fold of the next is that of the last and one more.
+#[derive(Default)]
+struct Recent {
+    /// The last comes last.
+    sets: VecDeque<PackSet>,
+    /// Packs of all of them.
+    packs: usize,
 }
 
-/// The pack as the cache has it. A header whose chunks are missing is dropped.
-fn open_cached(cache: &Cache, name: PackName) -> Result<Option<Opened>> {
-    let Some(header) = cache.header(&name.0)? else {
+impl Recent {
+    fn push(&mut self, set: &PackSet) {
+        self.packs += set.joined.len();
+        self.sets.push_back(set.clone());
+        while self.packs > RECENT_PACKS
+            && let Some(oldest) = self.sets.pop_front()
+        {
+            self.packs -= oldest.joined.len();
+        }
+    }
+
+    /// The largest of them that is a part of this set. Packs beside others depend on all of those.
+    fn largest_part(&self, of: &PackSet) -> Option<&PackSet> {
+        let is_part =
+            |set: &&PackSet| set.joined.len() < of.joined.len() && set.joined.is_subset(&of.joined);
+        let parts = self.sets.iter().filter(is_part);
+        parts.max_by_key(|set| set.joined.len())
+    }
+}
+
+/// An entry as the cache has it. A header whose chunks are missing is dropped.
+fn open_cached(cache: &Cache, key: CacheKey) -> Result<Option<OpenReport>> {
+    let Some(header) = cache.header(&key)? else {
         return Ok(None);
     };
-    let chunks = cache.chunks(&name.0).collect::<Result<Vec<_>>>()?;
-    if chunks.len() != header.files.len() {
-        cache.remove(&name.0)?;
-        return Ok(None);
+    let report = cache.report(&key, header)?;
+    if report.is_none() {
+        cache.remove(&key)?;
     }
-    Ok(Some(Opened::Cached(header, chunks)))
+    Ok(report)
 }
 
-impl Opened {
-    fn header(&self) -> &Header {
-        match self {
-            Opened::Cached(header, _) => header,
-            Opened::Fetched(pack) => pack.header(),
-        }
+/// Joins reports file by file, in parallel: `join` joins what two say of a path, in their order, into the first; the
+/// second holds anything then. Linear in the evidence.
+fn join(
+    mut reports: Vec<OpenReport>,
+    join: impl Fn(&str, &mut FileCoverage, &mut FileCoverage) + Sync,
+) -> Result<OpenReport> {
+    reports.retain(|report| report.header().sessions > 0);
+    if let [report] = &reports[..] {
+        return Ok(report.clone());
     }
-
-    fn file(&self, at: usize) -> Result<FileCoverage> {
-        match self {
-            Opened::Cached(header, chunks) => decode_chunk(&chunks[at], header.files[at].size),
-            Opened::Fetched(pack) => pack.file(&pack.header().files[at]),
-        }
-    }
-}
-
-/// Joins packs file by file, in parallel; those behind the first `joined` only add lines. Linear in the evidence.
-fn join(packs: &[Opened], joined: usize) -> Result<Vec<(Box<str>, FileCoverage)>> {
-    let mut by_path: Vec<(&str, usize, usize)> = packs
-        .iter()
-        .enumerate()
-        .flat_map(|(p, pack)| {
-            pack.header()
-                .files
-                .iter()
-                .enumerate()
-                .map(move |(f, file)| (&*file.path, p, f))
-        })
-        .collect();
-    by_path.par_sort_unstable();
-    let same_path: Vec<&[(&str, usize, usize)]> = by_path.chunk_by(|a, b| a.0 == b.0).collect();
-    same_path
+    let mut groups = by_path(&reports);
+    groups.par_sort_unstable_by(|a, b| a.path.cmp(b.path));
+    let files = groups
         .par_iter()
-        .map(|sources| {
-            let path = sources[0].0;
-            let join = |sources: &[(&str, usize, usize)]| -> Result<Option<FileCoverage>> {
-                let files = sources.iter().map(|&(_, p, f)| packs[p].file(f));
-                files.reduce(|a, b| Ok(join_file(path, a?, b?))).transpose()
+        .map_init(Default::default, |(file, next), group| {
+            let mut sources = group.sources.iter();
+            let mut read = |to: &mut FileCoverage| {
+                let source = sources.next();
+                let read =
+                    source.map(|&(report, at)| reports[report as usize].read_file(at as usize, to));
+                read.transpose()
             };
-            let (first, beside) = sources.split_at(sources.partition_point(|s| s.1 < joined));
-            let file = match (join(first)?, join(beside)?) {
-                (Some(first), Some(beside)) => with_lines_of(&first, &beside),
-                (first, beside) => first.or(beside).unwrap_or_default(),
+            read(file)?;
+            while read(next)?.is_some() {
+                join(group.path, file, next);
+            }
+            EncodedFile::new(group.path, file)
+        });
+    let files = files.collect::<Result<_>>()?;
+    let sessions = reports.iter().map(|report| report.header().sessions).sum();
+    Ok(OpenReport::of(files, sessions))
+}
+
+/// What reports say of one path.
+struct SamePath<'a> {
+    path: &'a str,
+    /// Reports, in their order, and the file's place in the header of each.
+    sources: Vec<(u32, u32)>,
+}
+
+/// The files of reports, those of a path together. Linear: those of one commit mostly list the same paths, so that the
+/// next path is mostly that of the next group.
+fn by_path(reports: &[OpenReport]) -> Vec<SamePath<'_>> {
+    let mut groups: Vec<SamePath<'_>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (number, report) in reports.iter().enumerate() {
+        let mut next = 0;
+        for (at, file) in report.header().files.iter().enumerate() {
+            let path = &*file.path;
+            let is_next = groups.get(next).is_some_and(|group| group.path == path);
+            let place = match is_next {
+                true => next,
+                false => *places.entry(path).or_insert_with(|| {
+                    groups.push(SamePath {
+                        path,
+                        sources: Vec::with_capacity(reports.len()),
+                    });
+                    groups.len() - 1
+                }),
             };
-            Ok((path.into(), file))
-        })
-        .collect()
+            groups[place].sources.push((number as u32, at as u32));
+            next = place + 1;
+        }
+    }
+    groups
 }
 
 /// The file with the lines of the other that it lacks.
@@ -501,15 +550,21 @@ pub fn with_lines_of(file: &FileCoverage, other: &FileCoverage) -> FileCoverage 
 ///
 /// A Ruby file that an upload loaded but never ran lists lines that a run does not (`def`, `end`),
 /// all missed: it yields to one that ran. Source: Codecov's rule for SimpleCov reports.
-pub fn join_file(path: &str, a: FileCoverage, b: FileCoverage) -> FileCoverage {
+pub fn join_file(path: &str, mut a: FileCoverage, mut b: FileCoverage) -> FileCoverage {
+    join_file_in(path, &mut a, &mut b);
+    a
+}
+
+/// The same into the first; the second holds anything then.
+fn join_file_in(path: &str, a: &mut FileCoverage, b: &mut FileCoverage) {
     if path.ends_with(".rb") {
-        match (all_missed(&a), all_missed(&b)) {
-            (true, false) => return b,
-            (false, true) => return a,
+        match (all_missed(a), all_missed(b)) {
+            (true, false) => return std::mem::swap(a, b),
+            (false, true) => return,
             _ => {}
         }
     }
-    a.join(&b)
+    a.join_in(b);
 }
 
 /// Whether what an upload says of a file is part of a report that joined it: see [`join_file`].
@@ -548,7 +603,9 @@ mod tests {
     use super::*;
     use crate::blob::LocalBlobs;
     use crate::cache::CacheLimits;
+    use crate::compare::Report as _;
     use crate::model::{Coverage, FileBuilder, Part};
+    use crate::pack;
 
     fn folds() -> (tempfile::TempDir, Folds) {
         let dir = tempfile::tempdir().expect("a temporary directory");

@@ -162,7 +162,13 @@ async fn clients_of_a_public_store_use_its_own_urls() {
     })
     .await;
     let soon_us = Clock::system().now_us() + 60_000_000;
-    let url = async |method| blobs.presign(method, "raw/1", soon_us).await.unwrap().unwrap();
+    let url = async |method| {
+        blobs
+            .presign(method, "raw/1", soon_us)
+            .await
+            .unwrap()
+            .unwrap()
+    };
     let put = url(Method::Put).await;
     assert!(put.contains("X-Amz-Signature="), "{put}");
     let client = reqwest::Client::new();

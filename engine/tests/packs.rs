@@ -4,6 +4,7 @@
 //! for the version that this program writes; it never writes one anew.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use engine::model::{ArmId, Complexity, Coverage, FileBuilder, FileCoverage, Kind, Part};
@@ -91,12 +92,16 @@ fn unnamed() -> Files {
     vec![("a.py", first.join(&second))]
 }
 
-fn check(version: u8, name: &str, files: Files) {
-    let mut files = files;
+/// Checks the packs of every version that holds these files.
+fn check(versions: RangeInclusive<u8>, name: &str, mut files: Files) {
     files.sort_by_key(|(path, _)| *path);
+    versions.for_each(|version| check_version(version, name, &files));
+}
+
+fn check_version(version: u8, name: &str, files: &Files) {
     let path = data(version, name);
     if !path.exists() && version == pack::VERSION && std::env::var_os("UPDATE_EXPECT").is_some() {
-        let pack = pack::encode(&files, 1).expect("evidence encodes");
+        let pack = pack::encode(files, 1).expect("evidence encodes");
         fs::create_dir_all(path.parent().expect("it is in a folder")).expect("a folder");
         fs::write(&path, pack.bytes()).expect("write the pack");
     }
@@ -104,11 +109,11 @@ fn check(version: u8, name: &str, files: Files) {
     let pack = Pack::open(PackName::of(&bytes), bytes.into()).expect("a released pack opens");
     assert_eq!(pack.header().files.len(), files.len());
     for (entry, (path, file)) in pack.header().files.iter().zip(files) {
-        assert_eq!(*entry.path, *path);
+        assert_eq!(*entry.path, **path);
         assert_eq!(entry.totals, file.totals(), "{path}");
         assert_eq!(
             pack.file(entry).expect("its chunk is sound"),
-            file,
+            *file,
             "{path}"
         );
     }
@@ -122,21 +127,21 @@ fn data(version: u8, name: &str) -> PathBuf {
 }
 
 #[test]
-fn hits_of_version_1_are_read() {
-    check(1, "hits", hits());
+fn hits_of_every_version_are_read() {
+    check(1..=pack::VERSION, "hits", hits());
 }
 
 #[test]
-fn branches_of_version_1_are_read() {
-    check(1, "branches", branches());
+fn branches_of_every_version_are_read() {
+    check(1..=pack::VERSION, "branches", branches());
 }
 
 #[test]
-fn parts_of_version_1_are_read() {
-    check(1, "parts", parts());
+fn parts_of_every_version_are_read() {
+    check(1..=pack::VERSION, "parts", parts());
 }
 
 #[test]
-fn unnamed_branches_of_version_1_are_read() {
-    check(1, "unnamed", unnamed());
+fn unnamed_branches_of_every_version_are_read() {
+    check(1..=pack::VERSION, "unnamed", unnamed());
 }

@@ -31,10 +31,8 @@ impl Install {
             let told = format!("hitline.s3.{key}");
             move || Error::invalid(told, "missing, and so is its key of services.minio")
         };
-        let access_key =
-            either("access_key_id").ok_or_else(missing("access_key_id"))?;
-        let secret_key =
-            either("secret_access_key").ok_or_else(missing("secret_access_key"))?;
+        let access_key = either("access_key_id").ok_or_else(missing("access_key_id"))?;
+        let secret_key = either("secret_access_key").ok_or_else(missing("secret_access_key"))?;
         let is_public = PUBLIC_KEYS.contains(&access_key.as_str())
             || PUBLIC_KEYS.contains(&secret_key.as_str());
         if is_public && !is_loopback(&endpoint) {
@@ -74,9 +72,15 @@ impl Install {
 }
 
 fn is_loopback(endpoint: &str) -> bool {
-    let host = endpoint.rsplit("://").next().unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let place = endpoint.rsplit("://").next().unwrap_or_default();
+    let host = match place
+        .strip_prefix('[')
+        .and_then(|place| place.split_once(']'))
+    {
+        Some((address, _)) => address,
+        None => place.split_once(':').map_or(place, |(host, _)| host),
+    };
+    let address = host.parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
@@ -110,7 +114,10 @@ mod tests {
             (found.bucket.as_str(), found.creates_bucket),
             ("archive", true)
         );
-        assert_eq!((found.region.as_str(), found.public_endpoint), (REGION, None));
+        assert_eq!(
+            (found.region.as_str(), found.public_endpoint),
+            (REGION, None)
+        );
 
         let ours = [
             ("HITLINE__S3__ENDPOINT", "https://s3.example.com"),
@@ -128,7 +135,10 @@ mod tests {
     fn a_key_that_is_missing_or_known_to_everybody_is_refused() {
         let host = ("SERVICES__MINIO__HOST", "minio");
         let id = ("SERVICES__MINIO__ACCESS_KEY_ID", "codecov-default-key");
-        let secret = ("SERVICES__MINIO__SECRET_ACCESS_KEY", "codecov-default-secret");
+        let secret = (
+            "SERVICES__MINIO__SECRET_ACCESS_KEY",
+            "codecov-default-secret",
+        );
         let told = s3(&[host]).unwrap_err().to_string();
         assert!(told.contains("hitline.s3.access_key_id"), "{told}");
         let told = s3(&[host, id, secret]).unwrap_err().to_string();

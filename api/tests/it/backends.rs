@@ -45,7 +45,10 @@ impl Backends {
             ("HITLINE__S3__BUCKET", &self.s3.bucket),
             ("HITLINE__S3__CREATE_BUCKET", "true"),
             ("HITLINE__S3__ACCESS_KEY_ID", &self.s3.access_key),
-            ("HITLINE__S3__SECRET_ACCESS_KEY", self.s3.secret_key.expose()),
+            (
+                "HITLINE__S3__SECRET_ACCESS_KEY",
+                self.s3.secret_key.expose(),
+            ),
         ]
     }
 }

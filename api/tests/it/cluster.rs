@@ -39,7 +39,10 @@ async fn an_upload_to_one_node_is_processed_by_another_and_read_from_a_third() {
     assert_eq!(sent.status(), 200, "nodes honour each other's signatures");
 
     assert_eq!(totals(&reading).await["coverage"], 50.0);
-    let badge = format!("{}/github/acme/widgets/graph/badge.svg?token={token}", reading.url);
+    let badge = format!(
+        "{}/github/acme/widgets/graph/badge.svg?token={token}",
+        reading.url
+    );
     assert_eq!(reqwest::get(badge).await.unwrap().status(), 200);
 }
 

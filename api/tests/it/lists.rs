@@ -188,7 +188,7 @@ async fn every_list_has_a_name_that_changes_with_it() {
 #[tokio::test]
 async fn a_read_that_takes_too_long_is_told_to_come_again() {
     let short = |config: &mut api::config::Config| config.read_deadline = SHORT;
-    let app = TestApp::start_with(Clock::system(), short).await;
+    let app = TestApp::start_on(None, Clock::system(), short).await;
     let mut held = Vec::new();
     for _ in 0..SQLITE_READERS {
         held.push(app.db().read().await.unwrap());

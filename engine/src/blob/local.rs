@@ -63,7 +63,9 @@ impl Blobs for LocalBlobs {
         blocking(move || {
             let mut source = File::open(&path).map_err(|error| io_error("open", &path, error))?;
             if path.parent() == Some(&blobs.0.tmp) {
-                return blobs.0.seal(&key, &source, |target| fs::rename(&path, target));
+                return blobs
+                    .0
+                    .seal(&key, &source, |target| fs::rename(&path, target));
             }
             let mut file = blobs.0.temporary()?;
             io::copy(&mut source, &mut file).map_err(|error| io_error("copy", &path, error))?;

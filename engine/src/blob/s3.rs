@@ -14,12 +14,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use minio::s3::builders::ObjectContent;
 use minio::s3::client::{Method as HttpMethod, MinioClient, MinioClientBuilder};
 use minio::s3::creds::StaticProvider;
 use minio::s3::error::{Error as S3Error, NetworkError, S3ServerError, ValidationErr};
 use minio::s3::http::BaseUrl;
 use minio::s3::minio_error_response::MinioErrorCode;
-use minio::s3::builders::ObjectContent;
 use minio::s3::types::{BucketName, Region, S3Api as _, ToStream as _};
 use tokio_util::io::ReaderStream;
 
@@ -40,6 +40,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes a second that sending reaches at least.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1 << 20;
+/// What stands in no key, so that lists go down to every object; not all stores take an empty delimiter for none.
+const NO_DELIMITER: &str = " ";
 /// The longest that S3 lets a signed URL be valid.
 const URL_MAX_SECONDS: i64 = 7 * 24 * 3600;
 
@@ -245,7 +247,7 @@ impl Blobs for S3Blobs {
             let call = client
                 .list_objects(bucket)?
                 .prefix(prefix.to_owned())
-                .recursive(true);
+                .delimiter(NO_DELIMITER.to_owned());
             let mut pages = call.build().to_stream().await;
             let mut keys = Vec::new();
             while keys.len() < limit
@@ -359,7 +361,10 @@ where
     for _ in 1..ATTEMPTS {
         match patiently(patience, attempt()).await {
             Err(error) if may_pass(&error) => {
-                tracing::debug!(error = told(&error), "the object store failed; trying again");
+                tracing::debug!(
+                    error = told(&error),
+                    "the object store failed; trying again"
+                );
                 tokio::time::sleep(pause.mul_f64(1.0 + rand::random::<f64>())).await;
                 pause *= 2;
             }

@@ -69,6 +69,17 @@ impl ArmId {
         ArmId((u128::from(name) | (length as u128) << (8 * INLINE_BYTES)).to_le_bytes())
     }
 
+    /// The numbers of [`ArmId::pair`] if both are below 10: the block in bits 4-7, the branch in bits 0-3.
+    pub(crate) fn to_pair(self) -> Option<u8> {
+        let [block, b':', branch, ..] = self.0 else {
+            return None;
+        };
+        let digits = [block, branch].map(|digit| digit.wrapping_sub(b'0'));
+        let is_pair = digits.iter().all(|&digit| digit < 10)
+            && self == ArmId::pair(digits[0].into(), digits[1].into());
+        is_pair.then_some(digits[0] << 4 | digits[1])
+    }
+
     /// The 16 bytes that a pack stores.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0

@@ -281,14 +281,8 @@ impl<'a> Evidence<'a> {
     where
         'a: 's,
     {
-        let complexity = match (self.complexity, other.complexity) {
-            (Some(a), Some(b)) => Some(a.join(b)),
-            (a, b) => a.or(b),
-        };
-        let arms = match (self.arms, other.arms) {
-            (Some(a), Some(b)) => Some(a.join(b, scratch)),
-            (a, b) => a.or(b),
-        };
+        let complexity = either_or(self.complexity, other.complexity, Complexity::join);
+        let arms = either_or(self.arms, other.arms, |a, b| a.join(b, scratch));
         Evidence {
             kind: self.kind.max(other.kind),
             ignored: self.ignored | other.ignored,
@@ -337,13 +331,14 @@ impl<'a> Arms<'a> {
         }
     }
 
-    fn join(self, other: Arms<'a>, scratch: &'a mut Vec<ArmId>) -> Arms<'a> {
+    pub(super) fn join(self, other: Arms<'a>, scratch: &'a mut Vec<ArmId>) -> Arms<'a> {
         let said = |arms: &Arms<'a>| (arms.taken, arms.total, arms.missed, arms.unnamed);
         let same = said(&self) == said(&other);
         let missed = match (self.missed, other.missed) {
             (a, b) if a == b => a,
             (Missed::Unknown, known) | (known, Missed::Unknown) => known,
             (Missed::Arms(a), Missed::Arms(b)) => {
+                scratch.clear();
                 intersect(a, b, scratch);
                 Missed::Arms(scratch)
             }
@@ -358,9 +353,22 @@ impl<'a> Arms<'a> {
     }
 }
 
-/// The ids in both sorted lists, to `out`.
+/// What both have joined, or the one that there is.
+pub(super) fn either_or<T>(a: Option<T>, b: Option<T>, join: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(join(a, b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The ids in both sorted lists, behind those of `out`.
+#[inline]
 pub(super) fn intersect(a: &[ArmId], b: &[ArmId], out: &mut Vec<ArmId>) {
-    out.clear();
+    /// So many ids are compared sooner than searched.
+    const FEW: usize = 8;
+    if b.len() <= FEW {
+        return out.extend(a.iter().filter(|id| b.contains(id)));
+    }
     let mut rest = b;
     for id in a {
         let skip = rest.partition_point(|x| x < id);

@@ -1,19 +1,26 @@
-//! The evidence of one file as flatbuffer columns, compressed.
+//! The evidence of one file as flatbuffer columns.
 
-use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
+use std::cell::RefCell;
 
-use super::compress::{compress, decompress};
+use flatbuffers::FlatBufferBuilder;
+
 use crate::model::file::{ARMS, COMPLEXITY, PLAIN};
 use crate::model::{ArmId, ArmRow, Arms, Complexity, Coverage, FileCoverage, Part};
 use crate::schema::pack as fb;
 use crate::{Error, Result};
 
-/// Largest chunk that is read, uncompressed: 50 million rows of the plainest kind.
-const CHUNK_MAX_BYTES: u32 = 1 << 30;
+/// Largest chunk: 500 million rows of the plainest kind.
+pub(super) const CHUNK_MAX_BYTES: usize = 1 << 30;
+
+/// Stands for hits that take more than a byte.
+const MANY: u8 = u8::MAX;
+/// The longest builder that a thread keeps, in bytes of its last chunk.
+const KEPT_BYTES: usize = 1 << 20;
 
 const MISSED_KNOWN: u8 = 1;
 const MIXED: u8 = 1 << 1;
 const UNNAMED: u8 = 1 << 2;
+const MISSED_SHIFT: u32 = 3;
 const ARM_ID_BYTES: usize = 16;
 
 const PART_NULL: u8 = 0;
@@ -22,18 +29,21 @@ const PART_PARTIAL: u8 = 2;
 const PART_HITS: u8 = 3;
 const PART_ARMS: u8 = 4;
 
-/// The compressed chunk of a file and the size of the chunk itself, in bytes. Deterministic.
-pub fn encode_chunk(file: &FileCoverage) -> Result<(Vec<u8>, u32)> {
-    let mut fbb = FlatBufferBuilder::with_capacity(file.len() * 4 + 256);
-    let gaps = fbb.create_vector(&encode_gaps(&file.lines));
+thread_local! {
+    static BUILDER: RefCell<FlatBufferBuilder<'static>> = RefCell::default();
+}
+
+/// The chunk of a file. Deterministic.
+pub fn encode_chunk(file: &FileCoverage) -> Result<Vec<u8>> {
+    let mut fbb = BUILDER.take();
+    fbb.reset();
+    let gaps = fbb.create_vector(&encode_gaps(file.lines.iter().copied()));
     let mut args = fb::ChunkArgs {
         gaps: Some(gaps),
         ..fb::ChunkArgs::default()
     };
     encode_hits(&mut fbb, &mut args, &file.hits);
-    if file.marks.iter().any(|&marks| marks != PLAIN) {
-        args.marks = Some(fbb.create_vector(&file.marks));
-    }
+    encode_marks(&mut fbb, &mut args, &file.marks);
     if !file.arms.is_empty() {
         encode_arms(&mut fbb, &mut args, file);
     }
@@ -52,19 +62,21 @@ pub fn encode_chunk(file: &FileCoverage) -> Result<(Vec<u8>, u32)> {
     }
     let root = fb::Chunk::create(&mut fbb, &args);
     fbb.finish_minimal(root);
-    let data = fbb.finished_data();
-    let size = u32::try_from(data.len())
-        .ok()
-        .filter(|&size| size <= CHUNK_MAX_BYTES)
-        .ok_or_else(|| Error::invalid("file", format!("its evidence has {} bytes", data.len())))?;
-    let compressed = compress(data).map_err(|e| Error::io("compress chunk", e))?;
-    Ok((compressed, size))
+    let chunk = fbb.finished_data().to_vec();
+    if chunk.len() > CHUNK_MAX_BYTES {
+        let why = format_args!("its evidence has {} bytes", chunk.len());
+        return Err(Error::invalid("file", why));
+    }
+    if chunk.len() <= KEPT_BYTES {
+        BUILDER.set(fbb);
+    }
+    Ok(chunk)
 }
 
-fn encode_gaps(lines: &[u32]) -> Vec<u8> {
+fn encode_gaps(lines: impl ExactSizeIterator<Item = u32>) -> Vec<u8> {
     let mut gaps = Vec::with_capacity(lines.len());
     let mut last = 0;
-    for &line in lines {
+    for line in lines {
         let gap = line - last;
         last = line;
         match u8::try_from(gap) {
@@ -79,21 +91,30 @@ fn encode_gaps(lines: &[u32]) -> Vec<u8> {
 }
 
 fn encode_hits<'a>(fbb: &mut FlatBufferBuilder<'a>, args: &mut fb::ChunkArgs<'a>, hits: &[u64]) {
-    match hits.iter().max().copied().unwrap_or(0) {
-        0..=0xff => args.hits8 = Some(narrow(fbb, hits, |n| n as u8)),
-        0x100..=0xffff => args.hits16 = Some(narrow(fbb, hits, |n| n as u16)),
-        0x1_0000..=0xffff_ffff => args.hits32 = Some(narrow(fbb, hits, |n| n as u32)),
-        _ => args.hits64 = Some(fbb.create_vector(hits)),
+    if hits.iter().any(|&hits| hits > u64::from(u32::MAX)) {
+        args.hits64 = Some(fbb.create_vector(hits));
+        return;
+    }
+    let few: Vec<u8> = hits.iter().map(|&n| n.min(MANY.into()) as u8).collect();
+    args.few_hits = Some(fbb.create_vector(&few));
+    if few.contains(&MANY) {
+        let many = hits.iter().filter(|&&n| n >= MANY.into());
+        let many: Vec<u32> = many.map(|&n| n as u32).collect();
+        args.many_hits = Some(fbb.create_vector(&many));
     }
 }
 
-fn narrow<'a, T: flatbuffers::Push<Output = T> + Copy>(
-    fbb: &mut FlatBufferBuilder<'a>,
-    hits: &[u64],
-    to: impl Fn(u64) -> T,
-) -> WIPOffset<Vector<'a, T>> {
-    let column: Vec<T> = hits.iter().map(|&n| to(n)).collect();
-    fbb.create_vector(&column)
+fn encode_marks<'a>(fbb: &mut FlatBufferBuilder<'a>, args: &mut fb::ChunkArgs<'a>, marks: &[u8]) {
+    let is_odd = |&marks: &u8| marks != PLAIN;
+    let odd_marks: Vec<u8> = marks.iter().copied().filter(is_odd).collect();
+    if odd_marks.len() > marks.len() / 2 {
+        args.marks = Some(fbb.create_vector(marks));
+    } else if !odd_marks.is_empty() {
+        let rows = (1..).zip(marks).filter(|(_, marks)| is_odd(marks));
+        let rows: Vec<u32> = rows.map(|(row, _)| row).collect();
+        args.odd_rows = Some(fbb.create_vector(&encode_gaps(rows.into_iter())));
+        args.odd_marks = Some(fbb.create_vector(&odd_marks));
+    }
 }
 
 fn encode_arms<'a>(
@@ -101,28 +122,50 @@ fn encode_arms<'a>(
     args: &mut fb::ChunkArgs<'a>,
     file: &FileCoverage,
 ) {
-    let taken: Vec<u32> = file.arms.iter().map(|arms| arms.taken).collect();
-    let total: Vec<u32> = file.arms.iter().map(|arms| arms.total).collect();
-    let bits: Vec<u8> = file
-        .arms
-        .iter()
-        .map(|arms| {
-            (u8::from(arms.missed.is_some()) * MISSED_KNOWN)
-                | (u8::from(arms.mixed) * MIXED)
-                | (u8::from(joined_unnamed(arms).is_some()) * UNNAMED)
-        })
-        .collect();
+    let bits = |arms: &ArmRow| {
+        (u8::from(arms.missed.is_some()) * MISSED_KNOWN)
+            | (u8::from(arms.mixed) * MIXED)
+            | (u8::from(joined_unnamed(arms).is_some()) * UNNAMED)
+    };
+    if file.arms.iter().all(|arms| arms.taken.max(arms.total) < 16) {
+        let few = file
+            .arms
+            .iter()
+            .map(|arms| (arms.taken | arms.total << 4) as u8);
+        args.few_arms = Some(fbb.create_vector(&few.collect::<Vec<_>>()));
+    } else {
+        let taken: Vec<u32> = file.arms.iter().map(|arms| arms.taken).collect();
+        let total: Vec<u32> = file.arms.iter().map(|arms| arms.total).collect();
+        args.taken = Some(fbb.create_vector(&taken));
+        args.total = Some(fbb.create_vector(&total));
+    }
+    let missed = |arms: &ArmRow| arms.missed.unwrap_or(0);
+    if file.arms.iter().all(|arms| missed(arms) < 32) {
+        let few = file
+            .arms
+            .iter()
+            .map(|arms| bits(arms) | (missed(arms) as u8) << MISSED_SHIFT);
+        args.few_missed = Some(fbb.create_vector(&few.collect::<Vec<_>>()));
+    } else {
+        let bits: Vec<u8> = file.arms.iter().map(bits).collect();
+        let counts: Vec<u32> = file.arms.iter().filter_map(|arms| arms.missed).collect();
+        args.arm_bits = Some(fbb.create_vector(&bits));
+        args.missed_counts = Some(fbb.create_vector(&counts));
+    }
     let full: Vec<u32> = file.arms.iter().filter_map(joined_unnamed).collect();
     if !full.is_empty() {
         args.full = Some(fbb.create_vector(&full));
     }
-    let counts: Vec<u32> = file.arms.iter().filter_map(|arms| arms.missed).collect();
-    let ids: Vec<u8> = file.missed.iter().flat_map(|id| id.to_bytes()).collect();
-    args.taken = Some(fbb.create_vector(&taken));
-    args.total = Some(fbb.create_vector(&total));
-    args.arm_bits = Some(fbb.create_vector(&bits));
-    args.missed_counts = Some(fbb.create_vector(&counts));
-    args.missed = Some(fbb.create_vector(&ids));
+    if !file.missed.is_empty() {
+        let pairs: Option<Vec<u8>> = file.missed.iter().map(|id| id.to_pair()).collect();
+        match pairs {
+            Some(pairs) => args.missed_pairs = Some(fbb.create_vector(&pairs)),
+            None => {
+                let ids: Vec<u8> = file.missed.iter().flat_map(|id| id.to_bytes()).collect();
+                args.missed = Some(fbb.create_vector(&ids));
+            }
+        }
+    }
 }
 
 /// What cannot be told from the other columns: that of one session follows from them.
@@ -163,131 +206,177 @@ fn encode_parts<'a>(fbb: &mut FlatBufferBuilder<'a>, args: &mut fb::ChunkArgs<'a
 
 /// Reads what [`encode_chunk`] wrote, verified: any bytes give a file or an error.
 /// Errors: `Corrupt`. Linear.
-pub fn decode_chunk(compressed: &[u8], size: u32) -> Result<FileCoverage> {
-    if size > CHUNK_MAX_BYTES {
-        return Err(corrupt("too large"));
-    }
-    let bytes = decompress(compressed, size as usize).map_err(corrupt)?;
-    let chunk = flatbuffers::root::<fb::Chunk<'_>>(&bytes).map_err(corrupt)?;
-    let lines = decode_gaps(chunk.gaps().bytes())?;
-    let hits = decode_hits(&chunk);
-    let marks = match chunk.marks() {
-        Some(marks) => marks.bytes().to_vec(),
-        None => vec![PLAIN; lines.len()],
-    };
-    let file = FileCoverage {
-        arms: decode_arms(&chunk)?,
-        missed: decode_ids(chunk.missed().map_or(&[], |ids| ids.bytes())),
-        complexity: decode_complexity(&chunk),
-        parts: decode_parts(&chunk)?,
-        lines,
-        hits,
-        marks,
-    };
-    check_columns(&file)?;
+pub fn decode_chunk(chunk: &[u8]) -> Result<FileCoverage> {
+    let mut file = FileCoverage::default();
+    decode_chunk_into(chunk, &mut file)?;
     Ok(file)
 }
 
-/// The same for a chunk that stands alone: its size is read from itself.
-pub fn decode_lone_chunk(compressed: &[u8]) -> Result<FileCoverage> {
-    let size = zstd::zstd_safe::get_frame_content_size(compressed);
-    let size = size
-        .ok()
-        .flatten()
-        .and_then(|size| u32::try_from(size).ok());
-    decode_chunk(compressed, size.ok_or_else(|| corrupt("no size"))?)
+/// The same in place of what `file` has; its memory is used again. After an error it holds nothing of use.
+pub(crate) fn decode_chunk_into(chunk: &[u8], file: &mut FileCoverage) -> Result<()> {
+    let chunk = flatbuffers::root::<fb::Chunk<'_>>(chunk).map_err(corrupt)?;
+    file.clear();
+    decode_gaps(chunk.gaps().bytes(), &mut file.lines)?;
+    decode_hits(&chunk, &mut file.hits)?;
+    decode_marks(&chunk, file)?;
+    decode_arms(&chunk, &mut file.arms)?;
+    decode_ids(&chunk, &mut file.missed);
+    decode_complexity(&chunk, &mut file.complexity);
+    decode_parts(&chunk, &mut file.parts)?;
+    check_columns(file)
 }
 
-fn decode_gaps(mut gaps: &[u8]) -> Result<Vec<u32>> {
-    let mut lines = Vec::with_capacity(gaps.len());
+fn decode_gaps(mut gaps: &[u8], lines: &mut Vec<u32>) -> Result<()> {
+    lines.reserve(gaps.len());
     let mut line = 0u32;
-    while let Some((&gap, rest)) = gaps.split_first() {
-        let mut step = u32::from(gap);
-        gaps = rest;
-        if gap == 0 {
-            let (wide, rest) = gaps
-                .split_first_chunk()
-                .ok_or_else(|| corrupt("a cut-off gap"))?;
-            step = u32::from_le_bytes(*wide);
-            gaps = rest;
+    while !gaps.is_empty() {
+        if let Some(eight) = gaps.first_chunk::<8>()
+            && !eight.contains(&0)
+            && line < u32::MAX - 8 * u32::from(u8::MAX)
+        {
+            lines.extend(eight.map(|gap| {
+                line += u32::from(gap);
+                line
+            }));
+            gaps = &gaps[8..];
+            continue;
         }
-        line = line
-            .checked_add(step)
-            .filter(|_| step > 0)
-            .ok_or_else(|| corrupt("lines do not ascend"))?;
+        line = next_after(line, &mut gaps)?;
         lines.push(line);
     }
-    Ok(lines)
+    Ok(())
 }
 
-fn decode_hits(chunk: &fb::Chunk<'_>) -> Vec<u64> {
-    if let Some(hits) = chunk.hits8() {
-        hits.bytes().iter().map(|&n| u64::from(n)).collect()
-    } else if let Some(hits) = chunk.hits16() {
-        hits.iter().map(u64::from).collect()
-    } else if let Some(hits) = chunk.hits32() {
-        hits.iter().map(u64::from).collect()
-    } else {
-        chunk
-            .hits64()
-            .map(|hits| hits.iter().collect())
-            .unwrap_or_default()
+/// The number that a gap leads to, which is taken.
+#[inline]
+fn next_after(number: u32, gaps: &mut &[u8]) -> Result<u32> {
+    let (&gap, rest) = gaps.split_first().ok_or_else(|| corrupt("a cut-off gap"))?;
+    *gaps = rest;
+    let mut step = u32::from(gap);
+    if gap == 0 {
+        let (wide, rest) = gaps
+            .split_first_chunk()
+            .ok_or_else(|| corrupt("a cut-off gap"))?;
+        step = u32::from_le_bytes(*wide);
+        *gaps = rest;
     }
+    number
+        .checked_add(step)
+        .filter(|_| step > 0)
+        .ok_or_else(|| corrupt("numbers do not ascend"))
 }
 
-fn decode_arms(chunk: &fb::Chunk<'_>) -> Result<Vec<ArmRow>> {
-    let Some(taken) = chunk.taken() else {
-        return Ok(Vec::new());
+fn decode_hits(chunk: &fb::Chunk<'_>, to: &mut Vec<u64>) -> Result<()> {
+    if let Some(few) = chunk.few_hits() {
+        to.extend(few.bytes().iter().map(|&n| u64::from(n)));
+        if let Some(many) = chunk.many_hits() {
+            let (many, _) = many.bytes().as_chunks();
+            let mut many = many.iter().map(|&n| u32::from_le_bytes(n));
+            for hits in to.iter_mut().filter(|hits| **hits == u64::from(MANY)) {
+                *hits = many
+                    .next()
+                    .ok_or_else(|| corrupt("a missing count"))?
+                    .into();
+            }
+        }
+    } else if let Some(hits) = chunk.hits8() {
+        to.extend(hits.bytes().iter().map(|&n| u64::from(n)));
+    } else if let Some(hits) = chunk.hits16() {
+        to.extend(hits.iter().map(u64::from));
+    } else if let Some(hits) = chunk.hits32() {
+        to.extend(hits.iter().map(u64::from));
+    } else if let Some(hits) = chunk.hits64() {
+        to.extend(hits);
+    }
+    Ok(())
+}
+
+fn decode_marks(chunk: &fb::Chunk<'_>, file: &mut FileCoverage) -> Result<()> {
+    if let Some(marks) = chunk.marks() {
+        file.marks.extend_from_slice(marks.bytes());
+        return Ok(());
+    }
+    file.marks.resize(file.lines.len(), PLAIN);
+    let (Some(rows), Some(odd)) = (chunk.odd_rows(), chunk.odd_marks()) else {
+        return Ok(());
     };
-    let bits = chunk.arm_bits().map_or(&[][..], |bits| bits.bytes());
-    let total = chunk
-        .total()
-        .filter(|total| total.len() == taken.len() && bits.len() == taken.len());
-    let total = total.ok_or_else(|| corrupt("arm columns differ in length"))?;
+    let (mut rows, mut at) = (rows.bytes(), 0);
+    for &marks in odd.bytes() {
+        at = next_after(at, &mut rows)?;
+        let row = file.marks.get_mut(at as usize - 1);
+        *row.ok_or_else(|| corrupt("marks of no row"))? = marks;
+    }
+    Ok(())
+}
+
+fn decode_arms(chunk: &fb::Chunk<'_>, rows: &mut Vec<ArmRow>) -> Result<()> {
+    decode_arm_counts(chunk, rows)?;
+    let few = chunk.few_missed().map(|few| few.bytes());
+    let bits = few.or(chunk.arm_bits().map(|bits| bits.bytes()));
+    let bits = bits.unwrap_or_default();
+    if bits.len() != rows.len() {
+        return Err(corrupt("arm columns differ in length"));
+    }
     let mut counts = chunk.missed_counts().into_iter().flatten();
     let mut full = chunk.full().into_iter().flatten();
-    let mut rows = Vec::with_capacity(taken.len());
-    for ((taken, total), bits) in taken.iter().zip(total.iter()).zip(bits) {
-        let missed = match bits & MISSED_KNOWN {
-            0 => None,
-            _ => Some(counts.next().ok_or_else(|| corrupt("a missing count"))?),
-        };
-        let unnamed = match (bits & UNNAMED, bits & MIXED) {
-            (0, 0) => Arms::unnamed(taken, total, missed.map(|count| count as usize)),
+    for (row, &bits) in rows.iter_mut().zip(bits) {
+        row.missed = match (bits & MISSED_KNOWN, few) {
             (0, _) => None,
+            (_, Some(_)) => Some(u32::from(bits >> MISSED_SHIFT)),
+            (_, None) => Some(counts.next().ok_or_else(|| corrupt("a missing count"))?),
+        };
+        row.mixed = bits & MIXED != 0;
+        row.unnamed = match (bits & UNNAMED, row.mixed) {
+            (0, false) => Arms::unnamed(row.taken, row.total, row.missed.map(|n| n as usize)),
+            (0, true) => None,
             _ => Some(full.next().ok_or_else(|| corrupt("a missing count"))?),
         };
-        rows.push(ArmRow {
-            taken,
-            total,
-            missed,
-            mixed: bits & MIXED != 0,
-            unnamed,
-        });
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn decode_ids(bytes: &[u8]) -> Vec<ArmId> {
-    let (ids, _) = bytes.as_chunks::<ARM_ID_BYTES>();
-    ids.iter().map(|id| ArmId::from_bytes(*id)).collect()
+fn decode_arm_counts(chunk: &fb::Chunk<'_>, rows: &mut Vec<ArmRow>) -> Result<()> {
+    let row = |taken, total| ArmRow {
+        taken,
+        total,
+        missed: None,
+        mixed: false,
+        unnamed: None,
+    };
+    if let Some(few) = chunk.few_arms() {
+        let few = few.bytes().iter();
+        rows.extend(few.map(|&arms| row(u32::from(arms & 15), u32::from(arms >> 4))));
+    } else if let Some(taken) = chunk.taken() {
+        let total = chunk.total().filter(|total| total.len() == taken.len());
+        let total = total.ok_or_else(|| corrupt("arm columns differ in length"))?;
+        let both = taken.iter().zip(total.iter());
+        rows.extend(both.map(|(taken, total)| row(taken, total)));
+    }
+    Ok(())
 }
 
-fn decode_complexity(chunk: &fb::Chunk<'_>) -> Vec<Complexity> {
+fn decode_ids(chunk: &fb::Chunk<'_>, to: &mut Vec<ArmId>) {
+    if let Some(pairs) = chunk.missed_pairs() {
+        let pairs = pairs.bytes().iter();
+        to.extend(pairs.map(|&pair| ArmId::pair(u32::from(pair >> 4), u32::from(pair & 15))));
+    } else if let Some(ids) = chunk.missed() {
+        let (ids, _) = ids.bytes().as_chunks::<ARM_ID_BYTES>();
+        to.extend(ids.iter().map(|id| ArmId::from_bytes(*id)));
+    }
+}
+
+fn decode_complexity(chunk: &fb::Chunk<'_>, to: &mut Vec<Complexity>) {
     let total = chunk.complexity_total().into_iter().flatten();
     let covered = chunk.complexity().into_iter().flatten();
-    covered
-        .zip(total)
-        .map(|(covered, total)| Complexity {
-            covered,
-            total: total.checked_sub(1).map(|n| n as u32),
-        })
-        .collect()
+    to.extend(covered.zip(total).map(|(covered, total)| Complexity {
+        covered,
+        total: total.checked_sub(1).map(|n| n as u32),
+    }));
 }
 
-fn decode_parts(chunk: &fb::Chunk<'_>) -> Result<Vec<Part>> {
+fn decode_parts(chunk: &fb::Chunk<'_>, to: &mut Vec<Part>) -> Result<()> {
     let Some(steps) = chunk.part_steps() else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     let length = steps.len();
     let kinds = chunk.part_kinds().filter(|kinds| kinds.len() == length);
@@ -302,19 +391,18 @@ fn decode_parts(chunk: &fb::Chunk<'_>) -> Result<Vec<Part>> {
     };
     let columns = steps.iter().zip(starts).zip(ends).zip(values).zip(kinds);
     let mut line = 0u32;
-    columns
-        .map(|((((step, start), end), value), kind)| {
-            line = line
-                .checked_add(step)
-                .ok_or_else(|| corrupt("a part of a line that cannot be"))?;
-            Ok(Part {
-                line,
-                start,
-                end: end.checked_sub(1).map(|end| end as u32),
-                coverage: part_coverage(kind, value)?,
-            })
-        })
-        .collect()
+    for ((((step, start), end), value), kind) in columns {
+        line = line
+            .checked_add(step)
+            .ok_or_else(|| corrupt("a part of a line that cannot be"))?;
+        to.push(Part {
+            line,
+            start,
+            end: end.checked_sub(1).map(|end| end as u32),
+            coverage: part_coverage(kind, value)?,
+        });
+    }
+    Ok(())
 }
 
 fn part_coverage(kind: u8, value: u64) -> Result<Coverage> {
@@ -333,7 +421,14 @@ fn part_coverage(kind: u8, value: u64) -> Result<Coverage> {
 
 /// What the verifier cannot know: columns agree with each other.
 fn check_columns(file: &FileCoverage) -> Result<()> {
-    let count = |bit: u8| file.marks.iter().filter(|&&marks| marks & bit != 0).count();
+    let count = |bit: u8| -> usize {
+        // Counted in bytes, which are wide enough for so many at once.
+        let counts = file.marks.chunks(usize::from(u8::MAX)).map(|marks| {
+            let counted = marks.iter().fold(0, |n: u8, &m| n + u8::from(m & bit != 0));
+            usize::from(counted)
+        });
+        counts.sum()
+    };
     let missed: u64 = file
         .arms
         .iter()

@@ -17,12 +17,27 @@ pub struct FileEntry {
     pub path: Box<str>,
     /// Counts of the file; `files` and `sessions` are 0.
     pub totals: Totals,
-    /// Where its compressed chunk starts, from the first chunk, in bytes.
+    /// Where its chunk starts, from the first chunk, in bytes.
     pub offset: u64,
-    /// Bytes of the compressed chunk.
+    /// Bytes of its chunk.
     pub length: u32,
-    /// Bytes of the chunk itself.
-    pub size: u32,
+}
+
+/// Chunks that are compressed together.
+pub(super) struct Group {
+    /// Bytes of the chunks.
+    pub(super) size: u32,
+    /// Bytes that they are compressed to.
+    pub(super) length: u32,
+}
+
+/// A header as it is stored.
+pub(super) struct Stored {
+    pub(super) header: Header,
+    /// Empty in version 1.
+    pub(super) groups: Vec<Group>,
+    /// Bytes of each file's chunk in version 1, where the entries tell those of its frame.
+    pub(super) sizes: Vec<u32>,
 }
 
 /// Which files a pack knows, and their counts.
@@ -59,8 +74,8 @@ impl Header {
         totals
     }
 
-    /// The compressed form. Deterministic.
-    pub fn encode(&self) -> Result<Vec<u8>> {
+    /// The compressed form, beside chunks in these groups; or beside chunks that stand alone. Deterministic.
+    pub(super) fn encode(&self, groups: &[Group]) -> Result<Vec<u8>> {
         let mut fbb = FlatBufferBuilder::with_capacity(self.files.len() * 160);
         let files: Vec<_> = self
             .files
@@ -82,25 +97,42 @@ impl Header {
                     path: Some(path),
                     offset: file.offset,
                     length: file.length,
-                    size: file.size,
+                    size: 0,
                     totals: Some(&totals),
                 };
                 fb::File::create(&mut fbb, &args)
             })
             .collect();
         let files = fbb.create_vector(&files);
+        let groups = groups
+            .iter()
+            .map(|group| fb::Group::new(group.size, group.length));
+        let groups = fbb.create_vector(&groups.collect::<Vec<_>>());
         let args = fb::HeaderArgs {
             parser: self.parser,
             sessions: self.sessions,
             files: Some(files),
+            groups: Some(groups),
         };
         let root = fb::Header::create(&mut fbb, &args);
         fbb.finish_minimal(root);
         compress(fbb.finished_data()).map_err(|e| Error::io("compress pack header", e))
     }
 
-    /// Reads what [`encode`](Self::encode) wrote, verified. Errors: `Corrupt`.
-    pub fn decode(compressed: &[u8]) -> Result<Header> {
+    /// The form in which a cache keeps it.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.encode(&[])
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, verified. Errors: `Corrupt`.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Header> {
+        Stored::decode(bytes).map(|stored| stored.header)
+    }
+}
+
+impl Stored {
+    /// Reads what [`Header::encode`] wrote, verified. Errors: `Corrupt`.
+    pub(super) fn decode(compressed: &[u8]) -> Result<Stored> {
         let corrupt = |why: String| Error::corrupt("pack header", why);
         let size = zstd::zstd_safe::get_frame_content_size(compressed)
             .ok()
@@ -120,10 +152,18 @@ impl Header {
         if !files.is_sorted_by(|a, b| a.path < b.path) {
             return Err(corrupt("paths are not sorted".into()));
         }
-        Ok(Header {
-            parser: header.parser(),
-            sessions: header.sessions(),
-            files,
+        let groups = header.groups().into_iter().flatten().map(|group| Group {
+            size: group.size(),
+            length: group.length(),
+        });
+        Ok(Stored {
+            groups: groups.collect(),
+            sizes: header.files().iter().map(|file| file.size()).collect(),
+            header: Header {
+                parser: header.parser(),
+                sessions: header.sessions(),
+                files,
+            },
         })
     }
 }
@@ -146,6 +186,5 @@ fn file_entry(file: fb::File<'_>) -> FileEntry {
         totals,
         offset: file.offset(),
         length: file.length(),
-        size: file.size(),
     }
 }

@@ -8,13 +8,17 @@ mod chunk;
 mod compress;
 mod header;
 mod reader;
+mod report;
 mod selected;
 mod writer;
 
-pub use chunk::{decode_chunk, decode_lone_chunk, encode_chunk};
+pub(crate) use chunk::decode_chunk_into;
+pub use chunk::{decode_chunk, encode_chunk};
 pub use header::{FileEntry, Header};
 pub use reader::Pack;
+pub use report::OpenReport;
 pub use selected::Selected;
+pub(crate) use writer::EncodedFile;
 pub use writer::encode;
 
 use std::fmt;
@@ -23,7 +27,7 @@ use std::str::FromStr;
 use crate::{Error, Result};
 
 /// The format's version, in the fifth byte of every pack.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Version of the parsers: part of every pack, so that a better parser makes another pack.
 pub const PARSER: u32 = 1;
 

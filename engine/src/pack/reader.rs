@@ -1,23 +1,29 @@
 //! Opens packs.
 
 use bytes::Bytes;
+use rayon::prelude::*;
 
-use super::{FileEntry, Header, MAGIC, PREFIX_BYTES, PackName, VERSION, decode_chunk};
+use super::chunk::CHUNK_MAX_BYTES;
+use super::compress::{decompress, decompress_to};
+use super::header::{Group, Header, Stored};
+use super::{FileEntry, MAGIC, OpenReport, PREFIX_BYTES, PackName, VERSION};
 use crate::model::FileCoverage;
 use crate::{Error, Result};
 
-/// A pack, made or opened: its bytes were checked. Chunks are decoded one by one.
+/// Bytes of all chunks of a pack, at most.
+const CHUNKS_MAX_BYTES: u64 = 16 << 30;
+
+/// A pack, made or opened: its bytes were checked, and its chunks stand in memory. Chunks are decoded one by one.
 #[derive(Clone, Debug)]
 pub struct Pack {
     pub(super) name: PackName,
-    pub(super) header: Header,
     pub(super) bytes: Bytes,
-    pub(super) chunks_start: usize,
+    pub(super) report: OpenReport,
 }
 
 impl Pack {
-    /// Opens bytes that claim to be the pack of that name. Errors: `Corrupt` when they are not.
-    /// Costs one hash of the bytes and the decoding of the header.
+    /// Opens bytes that claim to be the pack of that name, of any version. Errors: `Corrupt` when they are not.
+    /// Costs one hash of the bytes, and what it takes to decompress them, in parallel.
     pub fn open(name: PackName, bytes: Bytes) -> Result<Pack> {
         let corrupt = |why: &str| Error::corrupt(format!("pack {name}"), why);
         if PackName::of(&bytes) != name {
@@ -30,29 +36,23 @@ impl Pack {
         if [m0, m1, m2, m3] != MAGIC {
             return Err(corrupt("not a pack"));
         }
-        if version != VERSION {
-            return Err(corrupt(&format!(
-                "version {version}; this program reads {VERSION}"
-            )));
-        }
         let length = u32::from_le_bytes(length) as usize;
-        let header = Header::decode(
-            rest.get(..length)
-                .ok_or_else(|| corrupt("a cut-off header"))?,
-        )?;
-        let chunk_bytes = (rest.len() - length) as u64;
-        let inside = |file: &FileEntry| {
-            file.offset
-                .checked_add(u64::from(file.length))
-                .is_some_and(|end| end <= chunk_bytes)
+        let (header, frames) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| corrupt("a cut-off header"))?;
+        let stored = Stored::decode(header)?;
+        let report = match version {
+            1 => open_lone_frames(stored, frames),
+            2 => open_groups(stored, frames),
+            _ => {
+                return Err(corrupt(&format!(
+                    "version {version}; this program reads 1 to {VERSION}"
+                )));
+            }
         };
-        if !header.files.iter().all(inside) {
-            return Err(corrupt("a chunk lies outside it"));
-        }
         Ok(Pack {
             name,
-            header,
-            chunks_start: PREFIX_BYTES + length,
+            report: report.map_err(|why| corrupt(&why))?,
             bytes,
         })
     }
@@ -67,24 +67,63 @@ impl Pack {
         &self.bytes
     }
 
+    /// What it says.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
     /// The path table.
     pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The path table as it is stored.
-    pub fn header_bytes(&self) -> &[u8] {
-        &self.bytes[PREFIX_BYTES..self.chunks_start]
-    }
-
-    /// The compressed chunk of a file of this pack's header.
-    pub fn chunk(&self, file: &FileEntry) -> &[u8] {
-        let start = self.chunks_start + file.offset as usize;
-        &self.bytes[start..start + file.length as usize]
+        self.report.header()
     }
 
     /// The evidence of a file of this pack's header. Errors: `Corrupt`.
     pub fn file(&self, file: &FileEntry) -> Result<FileCoverage> {
-        decode_chunk(self.chunk(file), file.size)
+        super::decode_chunk(self.report.chunk(file))
     }
+}
+
+fn open_groups(stored: Stored, frames: &[u8]) -> Result<OpenReport, String> {
+    let Stored { header, groups, .. } = stored;
+    let total: u64 = groups.iter().map(|group| u64::from(group.size)).sum();
+    if total > CHUNKS_MAX_BYTES {
+        return Err("too large".into());
+    }
+    let mut chunks = vec![0; total as usize];
+    let (mut places, mut frames) = (&mut chunks[..], frames);
+    let mut work = Vec::with_capacity(groups.len());
+    for Group { size, length } in groups {
+        let (place, behind) = places.split_at_mut(size as usize);
+        let frame = frames.split_at_checked(length as usize);
+        let (frame, rest) = frame.ok_or("a group lies outside it")?;
+        work.push((frame, place));
+        (places, frames) = (behind, rest);
+    }
+    work.into_par_iter()
+        .try_for_each(|(frame, place)| decompress_to(frame, place))
+        .map_err(|error| error.to_string())?;
+    OpenReport::checked(header, chunks)
+}
+
+/// The chunks of version 1, each a frame of its own.
+fn open_lone_frames(stored: Stored, frames: &[u8]) -> Result<OpenReport, String> {
+    let Stored {
+        mut header, sizes, ..
+    } = stored;
+    let mut chunks = Vec::new();
+    for (file, size) in header.files.iter_mut().zip(sizes) {
+        let start = usize::try_from(file.offset).ok();
+        let end = start.and_then(|start| start.checked_add(file.length as usize));
+        let frame = start
+            .zip(end)
+            .and_then(|(start, end)| frames.get(start..end));
+        let frame = frame.ok_or("a chunk lies outside it")?;
+        if size as usize > CHUNK_MAX_BYTES {
+            return Err("a chunk is too large".into());
+        }
+        let chunk = decompress(frame, size as usize).map_err(|error| error.to_string())?;
+        (file.offset, file.length) = (chunks.len() as u64, chunk.len() as u32);
+        chunks.extend_from_slice(&chunk);
+    }
+    OpenReport::checked(header, chunks)
 }

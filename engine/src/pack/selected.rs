@@ -45,6 +45,6 @@ impl Report for Selected<'_> {
     }
 
     fn fingerprint(&self, at: usize) -> &[u8] {
-        self.pack.chunk(self.files[at])
+        self.pack.report().chunk(self.files[at])
     }
 }

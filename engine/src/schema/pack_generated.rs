@@ -327,6 +327,136 @@ impl<'a> FileTotals {
 
 }
 
+/// Chunks that are compressed together.
+// struct Group, aligned to 4
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq)]
+pub struct Group(pub [u8; 8]);
+impl Default for Group { 
+  fn default() -> Self { 
+    Self([0; 8])
+  }
+}
+impl ::core::fmt::Debug for Group {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    f.debug_struct("Group")
+      .field("size", &self.size())
+      .field("length", &self.length())
+      .finish()
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Group {}
+impl<'a> ::flatbuffers::Follow<'a> for Group {
+  type Inner = &'a Group;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { <&'a Group>::follow(buf, loc) }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for &'a Group {
+  type Inner = &'a Group;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    unsafe { ::flatbuffers::follow_cast_ref::<Group>(buf, loc) }
+  }
+}
+impl<'b> ::flatbuffers::Push for Group {
+    type Output = Group;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        let src = unsafe { ::core::slice::from_raw_parts(self as *const Group as *const u8, <Self as ::flatbuffers::Push>::size()) };
+        dst.copy_from_slice(src);
+    }
+    #[inline]
+    fn alignment() -> ::flatbuffers::PushAlignment {
+        ::flatbuffers::PushAlignment::new(4)
+    }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Group {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.in_buffer::<Self>(pos)
+  }
+}
+
+impl<'a> Group {
+  #[allow(clippy::too_many_arguments)]
+  pub fn new(
+    size: u32,
+    length: u32,
+  ) -> Self {
+    let mut s = Self([0; 8]);
+    s.set_size(size);
+    s.set_length(length);
+    s
+  }
+
+  /// Bytes of the chunks.
+  pub fn size(&self) -> u32 {
+    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[0..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_size(&mut self, x: u32) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[0..].as_mut_ptr(),
+        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+  /// Bytes of the frame.
+  pub fn length(&self) -> u32 {
+    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        self.0[4..].as_ptr(),
+        mem.as_mut_ptr() as *mut u8,
+        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+      mem.assume_init()
+    })
+  }
+
+  pub fn set_length(&mut self, x: u32) {
+    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+    // Safety:
+    // Created from a valid Table for this object
+    // Which contains a valid value in this slot
+    unsafe {
+      ::core::ptr::copy_nonoverlapping(
+        &x_le as *const _ as *const u8,
+        self.0[4..].as_mut_ptr(),
+        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+      );
+    }
+  }
+
+}
+
 pub enum FileOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -375,7 +505,7 @@ impl<'a> File<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(File::VT_PATH, None).unwrap()}
   }
-  /// Where the compressed chunk starts, counted from the first chunk, in bytes.
+  /// Where the chunk starts, counted from the first chunk, in bytes; in version 1, where the frame does.
   #[inline]
   pub fn offset(&self) -> u64 {
     // Safety:
@@ -383,7 +513,7 @@ impl<'a> File<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(File::VT_OFFSET, Some(0)).unwrap()}
   }
-  /// Bytes of the compressed chunk.
+  /// Bytes of the chunk; in version 1, of the frame.
   #[inline]
   pub fn length(&self) -> u32 {
     // Safety:
@@ -391,7 +521,7 @@ impl<'a> File<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u32>(File::VT_LENGTH, Some(0)).unwrap()}
   }
-  /// Bytes of the chunk itself.
+  /// Bytes of the chunk in version 1.
   #[inline]
   pub fn size(&self) -> u32 {
     // Safety:
@@ -516,6 +646,7 @@ impl<'a> Header<'a> {
   pub const VT_PARSER: ::flatbuffers::VOffsetT = 4;
   pub const VT_SESSIONS: ::flatbuffers::VOffsetT = 6;
   pub const VT_FILES: ::flatbuffers::VOffsetT = 8;
+  pub const VT_GROUPS: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -527,6 +658,7 @@ impl<'a> Header<'a> {
     args: &'args HeaderArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Header<'bldr>> {
     let mut builder = HeaderBuilder::new(_fbb);
+    if let Some(x) = args.groups { builder.add_groups(x); }
     if let Some(x) = args.files { builder.add_files(x); }
     builder.add_sessions(args.sessions);
     builder.add_parser(args.parser);
@@ -557,6 +689,14 @@ impl<'a> Header<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<File>>>>(Header::VT_FILES, None).unwrap()}
   }
+  /// The frames, in their order; none in version 1, and where chunks stand uncompressed.
+  #[inline]
+  pub fn groups(&self) -> Option<::flatbuffers::Vector<'a, Group>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Group>>>(Header::VT_GROUPS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Header<'_> {
@@ -568,6 +708,7 @@ impl ::flatbuffers::Verifiable for Header<'_> {
      .visit_field::<u32>("parser", Self::VT_PARSER, false)?
      .visit_field::<u32>("sessions", Self::VT_SESSIONS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<File>>>>("files", Self::VT_FILES, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Group>>>("groups", Self::VT_GROUPS, false)?
      .finish();
     Ok(())
   }
@@ -576,6 +717,7 @@ pub struct HeaderArgs<'a> {
     pub parser: u32,
     pub sessions: u32,
     pub files: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<File<'a>>>>>,
+    pub groups: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Group>>>,
 }
 impl<'a> Default for HeaderArgs<'a> {
   #[inline]
@@ -584,6 +726,7 @@ impl<'a> Default for HeaderArgs<'a> {
       parser: 0,
       sessions: 0,
       files: None, // required field
+      groups: None,
     }
   }
 }
@@ -604,6 +747,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HeaderBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_files(&mut self, files: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<File<'b >>>>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Header::VT_FILES, files);
+  }
+  #[inline]
+  pub fn add_groups(&mut self, groups: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , Group>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Header::VT_GROUPS, groups);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HeaderBuilder<'a, 'b, A> {
@@ -627,6 +774,7 @@ impl ::core::fmt::Debug for Header<'_> {
       ds.field("parser", &self.parser());
       ds.field("sessions", &self.sessions());
       ds.field("files", &self.files());
+      ds.field("groups", &self.groups());
       ds.finish()
   }
 }
@@ -666,6 +814,13 @@ impl<'a> Chunk<'a> {
   pub const VT_PART_KINDS: ::flatbuffers::VOffsetT = 36;
   pub const VT_PART_VALUES: ::flatbuffers::VOffsetT = 38;
   pub const VT_FULL: ::flatbuffers::VOffsetT = 40;
+  pub const VT_FEW_HITS: ::flatbuffers::VOffsetT = 42;
+  pub const VT_MANY_HITS: ::flatbuffers::VOffsetT = 44;
+  pub const VT_ODD_ROWS: ::flatbuffers::VOffsetT = 46;
+  pub const VT_ODD_MARKS: ::flatbuffers::VOffsetT = 48;
+  pub const VT_FEW_ARMS: ::flatbuffers::VOffsetT = 50;
+  pub const VT_FEW_MISSED: ::flatbuffers::VOffsetT = 52;
+  pub const VT_MISSED_PAIRS: ::flatbuffers::VOffsetT = 54;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -677,6 +832,13 @@ impl<'a> Chunk<'a> {
     args: &'args ChunkArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Chunk<'bldr>> {
     let mut builder = ChunkBuilder::new(_fbb);
+    if let Some(x) = args.missed_pairs { builder.add_missed_pairs(x); }
+    if let Some(x) = args.few_missed { builder.add_few_missed(x); }
+    if let Some(x) = args.few_arms { builder.add_few_arms(x); }
+    if let Some(x) = args.odd_marks { builder.add_odd_marks(x); }
+    if let Some(x) = args.odd_rows { builder.add_odd_rows(x); }
+    if let Some(x) = args.many_hits { builder.add_many_hits(x); }
+    if let Some(x) = args.few_hits { builder.add_few_hits(x); }
     if let Some(x) = args.full { builder.add_full(x); }
     if let Some(x) = args.part_values { builder.add_part_values(x); }
     if let Some(x) = args.part_kinds { builder.add_part_kinds(x); }
@@ -848,6 +1010,60 @@ impl<'a> Chunk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Chunk::VT_FULL, None)}
   }
+  /// Highest plain hit count of each row; 255 stands for the next of `many_hits`.
+  #[inline]
+  pub fn few_hits(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_FEW_HITS, None)}
+  }
+  #[inline]
+  pub fn many_hits(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Chunk::VT_MANY_HITS, None)}
+  }
+  /// Rows that are not plain lines with hits, counted from 1, as `gaps` has lines; and their marks.
+  #[inline]
+  pub fn odd_rows(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_ODD_ROWS, None)}
+  }
+  #[inline]
+  pub fn odd_marks(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_ODD_MARKS, None)}
+  }
+  /// Of each row with arms: arms taken in bits 0-3, arms in all in bits 4-7.
+  #[inline]
+  pub fn few_arms(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_FEW_ARMS, None)}
+  }
+  /// Of each row with arms: as `arm_bits`, and in bits 3-7 how many missed arms are known.
+  #[inline]
+  pub fn few_missed(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_FEW_MISSED, None)}
+  }
+  /// Ids of missed arms, `block:branch` of numbers below 10: the block in bits 4-7, the branch in bits 0-3.
+  #[inline]
+  pub fn missed_pairs(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Chunk::VT_MISSED_PAIRS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Chunk<'_> {
@@ -875,6 +1091,13 @@ impl ::flatbuffers::Verifiable for Chunk<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("part_kinds", Self::VT_PART_KINDS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("part_values", Self::VT_PART_VALUES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("full", Self::VT_FULL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("few_hits", Self::VT_FEW_HITS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("many_hits", Self::VT_MANY_HITS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("odd_rows", Self::VT_ODD_ROWS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("odd_marks", Self::VT_ODD_MARKS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("few_arms", Self::VT_FEW_ARMS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("few_missed", Self::VT_FEW_MISSED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("missed_pairs", Self::VT_MISSED_PAIRS, false)?
      .finish();
     Ok(())
   }
@@ -899,6 +1122,13 @@ pub struct ChunkArgs<'a> {
     pub part_kinds: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub part_values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub full: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub few_hits: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub many_hits: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub odd_rows: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub odd_marks: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub few_arms: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub few_missed: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub missed_pairs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
 }
 impl<'a> Default for ChunkArgs<'a> {
   #[inline]
@@ -923,6 +1153,13 @@ impl<'a> Default for ChunkArgs<'a> {
       part_kinds: None,
       part_values: None,
       full: None,
+      few_hits: None,
+      many_hits: None,
+      odd_rows: None,
+      odd_marks: None,
+      few_arms: None,
+      few_missed: None,
+      missed_pairs: None,
     }
   }
 }
@@ -1009,6 +1246,34 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChunkBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_FULL, full);
   }
   #[inline]
+  pub fn add_few_hits(&mut self, few_hits: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_FEW_HITS, few_hits);
+  }
+  #[inline]
+  pub fn add_many_hits(&mut self, many_hits: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_MANY_HITS, many_hits);
+  }
+  #[inline]
+  pub fn add_odd_rows(&mut self, odd_rows: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_ODD_ROWS, odd_rows);
+  }
+  #[inline]
+  pub fn add_odd_marks(&mut self, odd_marks: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_ODD_MARKS, odd_marks);
+  }
+  #[inline]
+  pub fn add_few_arms(&mut self, few_arms: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_FEW_ARMS, few_arms);
+  }
+  #[inline]
+  pub fn add_few_missed(&mut self, few_missed: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_FEW_MISSED, few_missed);
+  }
+  #[inline]
+  pub fn add_missed_pairs(&mut self, missed_pairs: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Chunk::VT_MISSED_PAIRS, missed_pairs);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChunkBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     ChunkBuilder {
@@ -1046,6 +1311,13 @@ impl ::core::fmt::Debug for Chunk<'_> {
       ds.field("part_kinds", &self.part_kinds());
       ds.field("part_values", &self.part_values());
       ds.field("full", &self.full());
+      ds.field("few_hits", &self.few_hits());
+      ds.field("many_hits", &self.many_hits());
+      ds.field("odd_rows", &self.odd_rows());
+      ds.field("odd_marks", &self.odd_marks());
+      ds.field("few_arms", &self.few_arms());
+      ds.field("few_missed", &self.few_missed());
+      ds.field("missed_pairs", &self.missed_pairs());
       ds.finish()
   }
 }

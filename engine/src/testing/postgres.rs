@@ -98,7 +98,12 @@ fn start() -> Server {
     );
     let port = free_port();
     let mut words = as_user(user, &programs.join("postgres"));
-    words.extend(["-D".into(), data.into(), "-p".into(), port.to_string().into()]);
+    words.extend([
+        "-D".into(),
+        data.into(),
+        "-p".into(),
+        port.to_string().into(),
+    ]);
     let options = [
         "-h",
         "127.0.0.1",

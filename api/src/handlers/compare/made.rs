@@ -5,9 +5,9 @@ use std::sync::Arc;
 use engine::compare::{Comparison, FileComparison, LineChanges, Shifted, compare};
 use engine::db::uploads::UploadPack;
 use engine::diff::{Change, Diff, FileDiff};
-use engine::fold::{OpenReport, PackSet};
+use engine::fold::PackSet;
 use engine::model::{FileCoverage, Totals};
-use engine::pack::{FileEntry, Header};
+use engine::pack::{FileEntry, Header, OpenReport};
 
 use super::super::rest::report::Packs;
 use super::asked::Pair;
