@@ -25,6 +25,8 @@ pub const MAX_ATTEMPTS: i64 = 8;
 pub const BACKOFF_FIRST_US: i64 = 1_000_000;
 /// The longest pause between attempts, without the quarter.
 pub const BACKOFF_LAST_US: i64 = 900_000_000;
+/// What one job of a lane puts the next of it behind those of other lanes: about what a small upload takes.
+const TURN_US: i64 = 20_000;
 /// Longest stored reason, in characters.
 const REASON_CHARS: usize = 2000;
 
@@ -47,6 +49,8 @@ pub struct NewJob {
     pub run_after_us: i64,
     /// Attempts before it is dead.
     pub max_attempts: i64,
+    /// Whose work it is, for jobs that wait in turn with others'.
+    pub lane: Option<i64>,
 }
 
 impl NewJob {
@@ -60,7 +64,17 @@ impl NewJob {
             payload,
             run_after_us,
             max_attempts: MAX_ATTEMPTS,
+            lane: None,
         })
+    }
+
+    /// The same job, which waits in turn with those of other lanes: however many of one lane are due, the first of
+    /// another is claimed soon.
+    pub fn in_lane(self, lane: i64) -> NewJob {
+        NewJob {
+            lane: Some(lane),
+            ..self
+        }
     }
 
     /// The same job, which coalesces with those of this key.
@@ -134,10 +148,18 @@ pub struct Depth {
 /// Enqueues the job in the caller's transaction and wakes workers after its commit. If a job of its kind and key waits,
 /// that one stays, and moves forward to this one's time if that is earlier.
 pub async fn enqueue(conn: &mut Conn, job: &NewJob, now_us: i64) -> Result<()> {
-    const SQL: &str = "insert into job (id, kind, dedupe_key, payload, state, due_us, attempt, max_attempts, created_us)
-        values ($1, $2, $3, $4, 'ready', $5, 0, $6, $7)
+    const SQL: &str =
+        "insert into job (id, kind, dedupe_key, payload, state, due_us, attempt, max_attempts, created_us, lane, rank_us)
+        values ($1, $2, $3, $4, 'ready', $5, 0, $6, $7, $8, $9)
         on conflict (kind, dedupe_key) where state = 'ready' do update
-        set due_us = case when excluded.due_us < job.due_us then excluded.due_us else job.due_us end";
+        set due_us = case when excluded.due_us < job.due_us then excluded.due_us else job.due_us end,
+            rank_us = case when excluded.rank_us < job.rank_us then excluded.rank_us else job.rank_us end";
+    let rank_us = match job.lane {
+        Some(lane) => job
+            .run_after_us
+            .max(last_rank_us(conn, lane).await? + TURN_US),
+        None => job.run_after_us,
+    };
     exec!(
         conn,
         sqlx::query(SQL)
@@ -148,12 +170,23 @@ pub async fn enqueue(conn: &mut Conn, job: &NewJob, now_us: i64) -> Result<()> {
             .bind(job.run_after_us)
             .bind(job.max_attempts)
             .bind(now_us)
+            .bind(job.lane)
+            .bind(rank_us)
     )?;
     conn.notify(TOPIC);
     Ok(())
 }
 
-/// Claims up to `limit` due jobs of these kinds, oldest first, each for this worker alone until its lease ends.
+/// The rank of the last job that waits in a lane, or 0.
+async fn last_rank_us(conn: &mut Conn, lane: i64) -> Result<i64> {
+    const SQL: &str =
+        "select coalesce(max(rank_us), 0) from job where lane = $1 and state = 'ready'";
+    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(lane)
+        .fetch_one(c))?)
+}
+
+/// Claims up to `limit` due jobs of these kinds, oldest first but lanes in turn, each for this worker alone until its lease ends.
 /// Jobs whose last allowed attempt lost its lease become dead on the way.
 pub async fn claim(
     db: &Db,
@@ -184,7 +217,7 @@ async fn claim_due(
 ) -> Result<Vec<Job>> {
     let sql = format!(
         "with due as (select id from job where state <> 'dead' and due_us <= $1 and kind in ({})
-             order by due_us, id limit $2 {})
+             order by rank_us, id limit $2 {})
          update job set state = 'running', worker = $3, due_us = $4, attempt = attempt + 1
          where id in (select id from due) returning {}",
         dialect::places(5, kinds.len()),

@@ -866,7 +866,7 @@ async fn uploads_merge_once(conn: &mut Conn, repo: RepoId, commit: CommitId) -> 
     assert_eq!((all.rows.len(), all.count), (4, Some(4)));
     let names = uploads::list_external_ids(conn, commit, plain.id, broken.id).await?;
     assert_eq!((names.len(), &names[&plain.id]), (2, &plain.external_id));
-    assert!(uploads::mark_processed(conn, results.id, START_US).await?);
+    assert!(uploads::mark_processed(conn, results.id, None, START_US).await?);
     assert!(
         uploads::get_upload(conn, UploadId(1))
             .await

@@ -35,6 +35,7 @@ on_both! {
     lost_lease_is_claimed_again_and_the_loser_cannot_finish,
     failing_job_backs_off_and_dies_with_its_reason,
     waiting_jobs_of_one_key_coalesce,
+    lanes_are_claimed_in_turn,
     enqueue_wakes_a_sleeping_worker,
     undone_write_enqueues_nothing,
     two_hundred_writers_are_served_and_a_failing_one_hurts_no_other,
@@ -71,6 +72,26 @@ async fn depth(db: &Db) -> Depth {
 
 fn job(payload: i64) -> NewJob {
     NewJob::new("parse", &payload, START_US).unwrap()
+}
+
+async fn lanes_are_claimed_in_turn(db: &Db) {
+    for number in 0..100 {
+        enqueue(db, job(number).in_lane(1)).await;
+    }
+    for number in 100..103 {
+        enqueue(db, job(number).in_lane(2)).await;
+    }
+    enqueue(db, job(200)).await;
+    let first = claim(db, "worker").await;
+    let mut payloads: Vec<i64> = first.iter().map(|job| job.payload().unwrap()).collect();
+    payloads.sort_unstable();
+    assert_eq!(payloads, [0, 1, 2, 3, 4, 5, 100, 101, 102, 200]);
+    let next: Vec<i64> = claim(db, "worker")
+        .await
+        .iter()
+        .map(|job| job.payload().unwrap())
+        .collect();
+    assert_eq!(next.len(), 10, "later turns are due, too");
 }
 
 async fn jobs_are_claimed_once_among_eight_claimers(db: &Db) {

@@ -98,7 +98,7 @@ pub async fn mark_arrived(
     .with_detail(detail)
     .write(conn)
     .await?;
-    enqueue_process(conn, upload, now_us).await
+    enqueue_process(conn, upload, commit.repo_id, now_us).await
 }
 
 /// Does the work of an [`ARRIVE`] job.

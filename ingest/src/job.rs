@@ -21,7 +21,7 @@ use engine::db::uploads::{
 };
 use engine::db::{Conn, Db};
 use engine::fold::{Folds, PackSet};
-use engine::id::{CommitId, JournalId, UploadId};
+use engine::id::{CommitId, JournalId, RepoId, UploadId};
 use engine::mmap::Mapped;
 use engine::pack::{self, Pack};
 use engine::queue::{self, Job, NewJob, Retried};
@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::arrival::{self, ARRIVE};
+use crate::bundle::Bundle;
 use crate::carry;
 use crate::envelope::Kind;
 use crate::error::UploadError;
@@ -75,14 +76,15 @@ struct CommitJob {
     hops: u32,
 }
 
-/// Enqueues the reading of an upload, in the transaction that makes its bytes a fact.
-pub async fn enqueue_process(conn: &mut Conn, upload: UploadId, now_us: i64) -> Result<()> {
-    queue::enqueue(
-        conn,
-        &NewJob::new(PROCESS, &UploadJob { upload }, now_us)?,
-        now_us,
-    )
-    .await
+/// Enqueues the reading of an upload, in the transaction that makes its bytes a fact. Repositories wait in turn.
+pub async fn enqueue_process(
+    conn: &mut Conn,
+    upload: UploadId,
+    repo: RepoId,
+    now_us: i64,
+) -> Result<()> {
+    let job = NewJob::new(PROCESS, &UploadJob { upload }, now_us)?.in_lane(repo.0);
+    queue::enqueue(conn, &job, now_us).await
 }
 
 /// Enqueues the counting of a commit's report; several that wait are one.
@@ -470,16 +472,35 @@ impl Worker {
         Ok(())
     }
 
-    /// Keeps an upload that holds no coverage as it is.
+    /// Keeps an upload that holds no coverage as it is, and measures a bundle.
     async fn keep(&self, job: &Job, upload: Upload, commit: Commit) -> Result<()> {
+        let read = match upload.kind {
+            UploadKind::BundleAnalysis => Some(self.read_bundle(&upload).await?),
+            _ => None,
+        };
         let (job, clock) = (job.clone(), self.clock.clone());
         let kept = self.db.write(move |conn| {
             Box::pin(async move {
                 let now_us = clock.now_us();
-                if mark_processed(conn, upload.id, now_us).await? {
-                    let message = format!("{} are kept", upload.kind.as_str().replace('_', " "));
+                let bundle = read.as_ref().and_then(|read| read.as_ref().ok());
+                let totals = bundle.map(|bundle| json!(bundle).to_string());
+                let named = bundle.map(|bundle| bundle.name.as_str());
+                if mark_processed(conn, upload.id, named.zip(totals.as_deref()), now_us).await? {
+                    let (message, verdict) = match &read {
+                        Some(Ok(bundle)) => {
+                            let Bundle { name, size_bytes } = bundle;
+                            let told = format!("bundle {name} has {size_bytes} bytes");
+                            (told, Verdict::Ok)
+                        }
+                        Some(Err(why)) => (
+                            format!("no statistics of a bundle: {why}"),
+                            Verdict::Warning,
+                        ),
+                        None => ("test results are kept".to_owned(), Verdict::Ok),
+                    };
                     let at = (now_us, now_us);
                     Note::new(&commit, Some(upload.id), "stored", message, at)
+                        .with_verdict(verdict, None)
                         .write(conn)
                         .await?;
                 }
@@ -487,6 +508,17 @@ impl Worker {
             })
         });
         kept.await
+    }
+
+    /// The bundle of an upload, or what is wrong with its statistics.
+    async fn read_bundle(&self, upload: &Upload) -> Result<std::result::Result<Bundle, String>> {
+        let _memory = self.reading.acquire_many(estimate_mib(upload)).await;
+        let file = self.blobs.open(&upload.storage_path).await?;
+        let read = tokio::task::spawn_blocking(move || Ok(Bundle::read(&Mapped::sealed(file)?)));
+        let closed = |_| Error::Closed {
+            what: "reading of a bundle".into(),
+        };
+        read.await.map_err(closed)?
     }
 
     async fn refresh(&self, job: &Job) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod age;
 pub mod arrival;
+pub mod bundle;
 mod carry;
 pub mod components;
 mod detect;

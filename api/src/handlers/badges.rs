@@ -1,11 +1,12 @@
 //! Badges: one coverage figure as a picture or as text. Whatever is not known, or not to be seen, is
 //! the badge "unknown": a page with the picture stays whole, and nobody learns what exists.
 
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use engine::codecov_yml::Source;
-use engine::db::uploads::{UploadPack, list_packs};
+use engine::db::uploads::{UploadPack, find_bundle, list_packs};
 use engine::model::Totals;
+use ingest::bundle::Bundle;
 use ingest::component_totals;
 use ingest::yamls::Effective;
 use utoipa::IntoParams;
@@ -18,6 +19,9 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::svg::badge::{self, Look, Style};
 use crate::svg::colours::{DEFAULT_RANGE, Range};
+
+/// Decimals of a bundle's size.
+const BUNDLE_PRECISION: usize = 2;
 
 /// What a badge shows, and how.
 #[derive(IntoParams)]
@@ -93,18 +97,37 @@ pub async fn answer(app: &App, asked: Asked, extension: &str) -> Result<Response
     })
 }
 
-/// `…/graph/bundle/{bundle}/badge.{extension}`: bundles are kept, but not measured, so that the size
-/// of none is known.
-pub async fn answer_bundle(file: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response> {
-    let Some(extension) = file.strip_prefix("badge.") else {
-        return Ok(crate::router::unknown_path(uri.clone()).await);
-    };
+/// `…/graph/bundle/{bundle}/badge.{extension}`: the size of a bundle that the head commit has.
+pub async fn answer_bundle(
+    app: &App,
+    asked: Asked,
+    bundle: &str,
+    extension: &str,
+) -> Result<Response> {
     let format = Format::parse(extension)?;
-    precision(&Params::of(uri))?;
+    let precision = precision(&asked.params)?.unwrap_or(BUNDLE_PRECISION);
+    let found = find_bundle_size(app, &asked, bundle).await?;
+    let size = found.map(|bytes| badge::size(bytes, precision));
     Ok(match format {
-        Format::Svg => images::svg(headers, "bundle-badge.svg", badge::unknown_bundle()),
-        Format::Text => images::text(headers, "unknown".into()),
+        Format::Svg => {
+            let picture = badge::bundle(size.as_deref());
+            images::svg(&asked.headers, "bundle-badge.svg", picture)
+        }
+        Format::Text => images::text(&asked.headers, size.unwrap_or_else(|| "unknown".into())),
     })
+}
+
+async fn find_bundle_size(app: &App, asked: &Asked, bundle: &str) -> Result<Option<u64>> {
+    let mut conn = app.db.read().await?;
+    let Some(repo) = asked.find_repo(app, &mut conn).await? else {
+        return Ok(None);
+    };
+    let Some(commit) = asked.find_commit(&mut conn, &repo).await? else {
+        return Ok(None);
+    };
+    let found = find_bundle(&mut conn, commit.id, bundle).await?;
+    let found = found.and_then(|totals| serde_json::from_str::<Bundle>(&totals).ok());
+    Ok(found.map(|bundle| bundle.size_bytes))
 }
 
 enum Format {

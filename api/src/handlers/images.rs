@@ -107,6 +107,12 @@ struct File {
 }
 
 #[derive(Deserialize)]
+struct BundleFile {
+    bundle: String,
+    file: String,
+}
+
+#[derive(Deserialize)]
 struct CommitFile {
     sha: String,
     file: String,
@@ -168,17 +174,44 @@ async fn of_branch(
             let place = Place::Branch(branch.to_owned());
             answer(&app, name, place, file, uri, headers).await
         }
-        Some((_, Picture::Bundle(file))) => badges::answer_bundle(file, &uri, &headers).await,
+        Some((branch, Picture::Bundle(bundle, file))) => {
+            let place = Place::Branch(branch.to_owned());
+            answer_bundle(&app, name, place, bundle, file, uri, headers).await
+        }
         None => Ok(unknown_path(uri).await),
     }
 }
 
 async fn of_bundle(
-    Path(File { file }): Path<File>,
+    State(app): State<App>,
+    Path(name): Path<RepoName>,
+    Path(BundleFile { bundle, file }): Path<BundleFile>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response> {
-    badges::answer_bundle(&file, &uri, &headers).await
+    answer_bundle(&app, name, Place::Default, &bundle, &file, uri, headers).await
+}
+
+async fn answer_bundle(
+    app: &App,
+    name: RepoName,
+    place: Place,
+    bundle: &str,
+    file: &str,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let Some(extension) = file.strip_prefix("badge.") else {
+        return Ok(unknown_path(uri).await);
+    };
+    let params = Params::of(&uri);
+    let asked = Asked {
+        name,
+        place,
+        params,
+        headers,
+    };
+    badges::answer_bundle(app, asked, bundle, extension).await
 }
 
 /// The picture that the file's name asks for.
@@ -209,7 +242,8 @@ async fn answer(
 #[derive(PartialEq, Eq, Debug)]
 enum Picture<'a> {
     Report(&'a str),
-    Bundle(&'a str),
+    /// The bundle, and the file.
+    Bundle(&'a str, &'a str),
 }
 
 /// Takes `{branch}/graph/{file}` and `{branch}/graph/bundle/{bundle}/{file}` apart.
@@ -224,9 +258,9 @@ fn branch_and_file(rest: &str) -> Option<(&str, Picture<'_>)> {
     if let Some(end) = branch(front) {
         return Some((&rest[..end], Picture::Report(file)));
     }
-    let (front, _) = front.rsplit_once('/')?;
+    let (front, bundle) = front.rsplit_once('/')?;
     let end = branch(front.strip_suffix("/bundle")?)?;
-    Some((&rest[..end], Picture::Bundle(file)))
+    Some((&rest[..end], Picture::Bundle(bundle, file)))
 }
 
 impl Asked {
@@ -317,7 +351,7 @@ mod tests {
         );
         assert_eq!(
             branch_and_file("main/graph/bundle/app/badge.txt"),
-            Some(("main", Picture::Bundle("badge.txt")))
+            Some(("main", Picture::Bundle("app", "badge.txt")))
         );
         assert_eq!(branch_and_file("main/tree/badge.svg"), None);
         assert_eq!(branch_and_file("graph/badge.svg"), None);

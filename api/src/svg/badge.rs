@@ -10,6 +10,7 @@ const LABEL_CHARS: usize = 60;
 const LABEL_COLOUR: &str = "#555";
 const UNKNOWN: &str = "unknown";
 const UNKNOWN_COLOUR: &str = "#9f9f9f";
+const BUNDLE_COLOUR: &str = "#2C2433";
 /// About the width of a letter of 11 pixels, and of the space beside a text.
 const LETTER_WIDTH: usize = 7;
 const SPACE_WIDTH: usize = 10;
@@ -70,19 +71,35 @@ pub fn coverage(figure: Option<&str>, range: Range, look: &Look) -> String {
     }
 }
 
-/// The badge of a bundle whose size is not known.
-pub fn unknown_bundle() -> String {
+/// The badge of a bundle's size, as [`size`] gives it; `None` is unknown.
+pub fn bundle(size: Option<&str>) -> String {
+    const LABEL_WIDTH: usize = 47;
+    let value_width = SPACE_WIDTH + LETTER_WIDTH * size.unwrap_or(UNKNOWN).len();
     let badge = Badge {
         label: "bundle".into(),
-        value: UNKNOWN.into(),
-        colour: UNKNOWN_COLOUR.into(),
-        label_width: 47,
-        label_x: 23.5,
-        width: 106,
-        value_x: 76.5,
+        value: size.unwrap_or(UNKNOWN).into(),
+        colour: size.map_or(UNKNOWN_COLOUR, |_| BUNDLE_COLOUR).into(),
+        label_width: LABEL_WIDTH,
+        label_x: LABEL_WIDTH as f64 / 2.0,
+        width: LABEL_WIDTH + value_width,
+        value_x: LABEL_WIDTH as f64 + value_width as f64 / 2.0,
         logo: "",
     };
     badge.draw(Style::Flat)
+}
+
+/// Bytes as a badge shows them, in units of a thousand, with at most that many decimals.
+pub fn size(bytes: u64, precision: usize) -> String {
+    const UNITS: [&str; 4] = ["B", "KB", "MB", "GB"];
+    let unit = (0..UNITS.len() - 1)
+        .find(|&unit| bytes < 1000_u64.pow(unit as u32 + 1))
+        .unwrap_or(UNITS.len() - 1);
+    let number = format!("{:.precision$}", bytes as f64 / 1000_f64.powi(unit as i32));
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => &number,
+    };
+    format!("{number}{}", UNITS[unit])
 }
 
 /// The usual badge, of the sizes that README files are laid out for.

@@ -195,6 +195,56 @@ async fn badges_are_drawn_like_this() {
 }
 
 #[tokio::test]
+async fn badge_of_a_bundle_shows_the_size_that_the_head_has() {
+    let api = Api::start().await;
+    let token = api.app.public_repo("github/acme/gadgets").await;
+    for (size, stats) in [
+        (1, r#"{"bundleName": "app""#.to_owned()),
+        (2, stats(2)),
+        (3, stats(1_234_567)),
+    ] {
+        let facts = json!({
+            "commit": HEAD, "branch": "main", "slug": "acme::::gadgets", "git_service": "github",
+            "service": "local",
+        });
+        let announced = Client::new()
+            .post(format!("{}/upload/bundle_analysis/v1", api.app.url))
+            .header("Authorization", format!("token {token}"))
+            .json(&facts)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(announced.status(), 201, "{size}");
+        let announced: serde_json::Value = announced.json().await.unwrap();
+        let put = Client::new().put(announced["url"].as_str().unwrap());
+        assert_eq!(put.body(stats).send().await.unwrap().status(), 200);
+        api.app.settled().await;
+    }
+    for (path, size) in [
+        ("graph/bundle/app/badge.txt", "1.23MB"),
+        ("graphs/bundle/app/badge.txt?precision=0", "1MB"),
+        ("branch/main/graph/bundle/app/badge.txt", "1.23MB"),
+        ("graph/bundle/other/badge.txt", "unknown"),
+        ("branch/other/graph/bundle/app/badge.txt", "unknown"),
+    ] {
+        let path = format!("gh/acme/gadgets/{path}");
+        assert_eq!(shown(&api, &path).await, size, "{path}");
+    }
+    let picture = shown(&api, "gh/acme/gadgets/graph/bundle/app/badge.svg").await;
+    insta::assert_snapshot!("bundle of a size", picture);
+    let private = api.app.upload_token("github/acme/hidden").await;
+    assert!(!private.is_empty());
+    let hidden = "gh/acme/hidden/graph/bundle/app/badge.txt";
+    assert_eq!(shown(&api, hidden).await, "unknown");
+}
+
+/// Statistics of the bundle `app`, of so many bytes.
+fn stats(size: u64) -> String {
+    let assets = json!([{"name": "a.js", "size": size}]);
+    json!({"version": "3", "bundleName": "app", "assets": assets}).to_string()
+}
+
+#[tokio::test]
 async fn colours_follow_the_range_of_the_repository() {
     let api = Api::start().await;
     add_flagged(&api, "gadgets").await;

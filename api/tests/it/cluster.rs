@@ -2,11 +2,13 @@
 
 use api::roles::Roles;
 use engine::clock::Clock;
+use futures_util::{StreamExt as _, stream};
 use reqwest::Client;
 use serde_json::Value;
 
 use crate::app::TestApp;
 use crate::backends::Backends;
+use crate::fleet;
 use crate::node::{announce, until};
 use crate::rest;
 
@@ -73,6 +75,46 @@ async fn bytes_that_go_straight_to_the_store_are_found_there() {
     let sent = Client::new().put(place).body(LCOV).send().await.unwrap();
     assert_eq!(sent.status(), 200);
     assert_eq!(totals(&test).await["coverage"], 50.0);
+}
+
+#[tokio::test]
+async fn uploads_in_any_order_over_many_workers_make_one_report() {
+    const UPLOADS: usize = 240;
+    let mut reports = Vec::new();
+    for order in 0..2 {
+        let backends = Backends::cluster().await;
+        let taking = node(&backends, "api").await;
+        let mut workers = Vec::new();
+        for _ in 0..4 {
+            workers.push(node(&backends, "worker").await);
+        }
+        let token = taking.upload_token("github/acme/widgets").await;
+        let upload = async |nth: usize| {
+            let answer = announce(&taking.url, &token, SHA).send().await.unwrap();
+            let created: Value = answer.json().await.unwrap();
+            let place = created["raw_upload_location"].as_str().unwrap();
+            let sent = Client::new().put(place).body(fleet::report(nth));
+            assert_eq!(sent.send().await.unwrap().status(), 200);
+        };
+        // 101 and 240 have no common factor: another order, of the same uploads.
+        let uploads = (0..UPLOADS).map(|nth| if order == 0 { nth } else { nth * 101 % UPLOADS });
+        stream::iter(uploads).for_each_concurrent(8, upload).await;
+        taking.settled().await;
+        let path = format!("github/acme/repos/widgets/commits/{SHA}/");
+        let commit = rest::get(&taking, &path).await;
+        assert_eq!(commit["totals"]["sessions"], UPLOADS);
+        let export = format!("{}/api/v2/{path}export/lcov", taking.url);
+        let bearer = taking.api_token("acme").await;
+        let export = Client::new()
+            .get(export)
+            .bearer_auth(bearer)
+            .send()
+            .await
+            .unwrap();
+        reports.push((commit["totals"].clone(), export.text().await.unwrap()));
+    }
+    assert!(reports[0].1.contains("SF:src/m0.c"));
+    assert!(reports[0] == reports[1], "the order makes a difference");
 }
 
 /// The totals of the commit, once it has a report.

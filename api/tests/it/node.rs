@@ -28,9 +28,14 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a server that knows nothing yet.
     pub(crate) async fn start() -> Node {
+        Node::start_on(Backends::chosen().await).await
+    }
+
+    /// Starts one on these backends; on its folder alone without.
+    pub(crate) async fn start_on(backends: Option<Backends>) -> Node {
         let home = Home {
             folder: tempfile::tempdir().unwrap(),
-            backends: Backends::chosen().await,
+            backends,
         };
         let api_token = home.admin(&["token", "add", "--owner", "acme"]).await;
         let listen = free_address();

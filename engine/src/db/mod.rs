@@ -136,6 +136,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Connections that one node holds to PostgreSQL at most, without the one that listens.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// What PostgreSQL ends: statements that take longer than any of ours should, that wait so long for a lock, and
+/// transactions of a node that has gone silent.
+const POSTGRES_LIMITS: [(&str, &str); 3] = [
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+];
 /// Connections that read one SQLite file at most.
 const SQLITE_READERS: u32 = 8;
 /// How long a SQLite statement waits for another process's write.
@@ -158,6 +165,8 @@ pub struct Db {
 enum Engine {
     Postgres {
         pool: sqlx::PgPool,
+        /// For migrations, which may take as long as they take.
+        unlimited: Box<PgConnectOptions>,
         _listener: Arc<wake::Listener>,
     },
     Sqlite {
@@ -208,7 +217,8 @@ impl Db {
     }
 
     async fn open_postgres(url: &str, clock: Clock) -> Result<Db> {
-        let options = PgConnectOptions::from_str(url)?.application_name("hitline");
+        let unlimited = PgConnectOptions::from_str(url)?.application_name("hitline");
+        let options = unlimited.clone().options(POSTGRES_LIMITS);
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS + 1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -228,6 +238,7 @@ impl Db {
         Ok(Db {
             engine: Engine::Postgres {
                 pool,
+                unlimited: Box::new(unlimited),
                 _listener: listener,
             },
             topics,
@@ -240,7 +251,12 @@ impl Db {
     /// Errors: `Migrate`, also when the database has a newer version than this program knows.
     pub async fn migrate(&self) -> Result<()> {
         let result = match &self.engine {
-            Engine::Postgres { pool, .. } => MIGRATIONS.run(pool).await,
+            Engine::Postgres { unlimited, .. } => {
+                let mut conn = unlimited.connect().await?;
+                let result = MIGRATIONS.run(&mut conn).await;
+                conn.close().await?;
+                result
+            }
             Engine::Sqlite { options, .. } => {
                 let _lock = lock_migration(options.get_filename().to_owned()).await?;
                 let mut conn = options.connect().await?;

@@ -533,11 +533,37 @@ pub async fn mark_merged(
     )? == 1)
 }
 
-/// Notes that test results or a bundle were read. Returns whether that is news.
-pub async fn mark_processed(conn: &mut Conn, id: UploadId, now_us: i64) -> Result<bool> {
-    const SQL: &str = "update upload set state = 'processed', updated_us = $2
+/// Notes that test results or a bundle were read, and what is known of a bundle: its name, and counts as JSON. Returns
+/// whether that is news.
+pub async fn mark_processed(
+    conn: &mut Conn,
+    id: UploadId,
+    bundle: Option<(&str, &str)>,
+    now_us: i64,
+) -> Result<bool> {
+    const SQL: &str =
+        "update upload set state = 'processed', updated_us = $2, name = coalesce($3, name), totals = $4
         where id = $1 and state in ('started', 'uploaded', 'error')";
-    Ok(exec!(conn, sqlx::query(SQL).bind(id).bind(now_us))? == 1)
+    let (name, totals) = bundle.unzip();
+    Ok(exec!(
+        conn,
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(now_us)
+            .bind(name)
+            .bind(totals)
+    )? == 1)
+}
+
+/// The counts of the bundle of this name that the commit had last, as [`mark_processed`] was given them.
+pub async fn find_bundle(conn: &mut Conn, commit: CommitId, name: &str) -> Result<Option<String>> {
+    const SQL: &str =
+        "select totals from upload where commit_id = $1 and kind = 'bundle_analysis' and state = 'processed'
+        and name = $2 and totals is not null order by id desc limit 1";
+    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(commit)
+        .bind(name)
+        .fetch_optional(c))?)
 }
 
 /// Notes that an upload could not be read, and why: `params` is a JSON object. Returns whether that is news:
