@@ -11,6 +11,7 @@ use engine::db::Db;
 use engine::db::settings::get_or_insert_setting;
 use engine::fold::Folds;
 use engine::secret::{Secret, new_signing_key};
+use engine::shared::{Memory, Redis, Shared};
 use engine::{Error, Result};
 use ingest::job::Worker;
 use ingest::yamls::Yamls;
@@ -20,7 +21,6 @@ use crate::diffs::Fetching;
 use crate::forges::Forges;
 use crate::handlers::graphs::Drawn;
 use crate::handlers::rest::etag::Answers;
-use crate::middleware::limit::RateLimit;
 use crate::sync::Sync;
 
 /// Processes that share a data folder, at most.
@@ -47,10 +47,8 @@ pub struct App {
     pub clock: Clock,
     /// Settings.
     pub config: Arc<Config>,
-    /// The rate limit of upload calls.
-    pub upload_limit: Arc<RateLimit>,
-    /// The rate limit of wrong API tokens.
-    pub refusal_limit: Arc<RateLimit>,
+    /// What nodes share for a while.
+    pub shared: Arc<dyn Shared>,
     /// The instance's key, from which signatures and graph tokens follow.
     pub key: Secret,
     /// Graphs that were drawn.
@@ -75,8 +73,10 @@ impl App {
         let folds = Folds::new(cache, blobs.clone());
         let yamls = Yamls::new(config.site.clone());
         let forges = Forges::connect(&config.forges)?;
-        let upload_limit = Arc::new(RateLimit::per_second(config.uploads_per_second));
-        let refusal_limit = Arc::new(RateLimit::per_second(config.wrong_tokens_per_second));
+        let shared: Arc<dyn Shared> = match &config.redis_url {
+            Some(url) => Arc::new(Redis::open(url.expose(), clock.clone())?),
+            None => Arc::new(Memory::new(clock.clone())),
+        };
         Ok(App {
             db,
             blobs,
@@ -87,11 +87,10 @@ impl App {
             fetching: Arc::default(),
             clock,
             config: Arc::new(config),
-            upload_limit,
-            refusal_limit,
+            answers: Arc::new(Answers::new(shared.clone())),
+            shared,
             key,
             graphs: Arc::default(),
-            answers: Arc::default(),
             _cache_lock: Arc::new(cache_lock),
         })
     }

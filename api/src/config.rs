@@ -34,6 +34,8 @@ pub struct Config {
     pub database_url: Secret,
     /// The bucket of raw uploads and packs; a folder of the data folder when absent.
     pub s3: Option<S3Settings>,
+    /// Where nodes share counts and answers; each has its own when absent.
+    pub redis_url: Option<Secret>,
     /// The URL that clients reach, without a trailing slash; the request's `Host` when absent.
     pub public_url: Option<String>,
     /// Upload calls that one peer may make, a second.
@@ -66,6 +68,7 @@ impl Config {
             data: data.to_path_buf(),
             database_url: Secret::new(format!("sqlite://{}", data.join("hitline.db").display())),
             s3: None,
+            redis_url: None,
             public_url: None,
             uploads_per_second: 1000,
             jobs: std::thread::available_parallelism().map_or(2, usize::from) * 2,

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use futures_util::future::OptionFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -12,13 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::router;
 
+/// How long what has begun may go on after the signal to stop; supervisors kill a little later.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// Upper edges of the request histogram, in seconds; 3 is the budget that nothing may cross.
 const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0,
 ];
 
-/// Serves, and works the queue, as far as these are the node's roles, until `shutdown`; then finishes what has begun.
-/// Every node tells how it is.
+/// Serves, and works the queue, as far as these are the node's roles, until `shutdown`; then finishes what has begun,
+/// if that takes no longer than [`DRAIN_MAX`]. Every node tells how it is.
 pub async fn serve(
     app: App,
     listener: TcpListener,
@@ -30,12 +33,29 @@ pub async fn serve(
     let worker = tokio::spawn(OptionFuture::from(worker));
     let service = router::service(app, metrics_recorder())
         .into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown)
-        .await;
-    stop.cancel();
-    worker.await?;
-    Ok(served?)
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        shutdown.await;
+        stopping.cancel();
+    });
+    // Streams of events would go on for long; jobs that are cut off run again elsewhere.
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    let ended = async {
+        serving.await?;
+        stop.cancel();
+        worker.await?;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ended = ended => ended,
+        () = drained => {
+            tracing::warn!("what had begun did not end in time; ending it");
+            Ok(())
+        }
+    }
 }
 
 /// The recorder of this process; it can be installed only once.

@@ -20,6 +20,7 @@ pub mod model;
 pub mod pack;
 pub mod queue;
 pub mod secret;
+pub mod shared;
 pub mod simd;
 pub mod status;
 pub mod stored;

@@ -21,6 +21,7 @@ use engine::secret::hash_token;
 use super::scope::{Scope, Scopes};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::middleware::limit::{Limited, allows};
 
 /// How exactly a token's last use is known.
 const LAST_USE_EXACT_US: i64 = 60_000_000;
@@ -310,15 +311,17 @@ async fn find_holder(app: &App, parts: &Parts, token: &str) -> Result<(Who, Scop
     };
     let Some(token) = found else {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        return Err(
-            match peer.is_none_or(|peer| app.refusal_limit.allows(peer.ip())) {
-                true => refused("Invalid token."),
-                false => {
-                    let detail = "Request was throttled. Expected available in 1 second.";
-                    Error::Busy(StatusCode::TOO_MANY_REQUESTS, detail.into(), 1)
-                }
-            },
-        );
+        let is_allowed = match peer {
+            Some(peer) => allows(app, Limited::WrongTokens, peer.ip()).await,
+            None => true,
+        };
+        return Err(match is_allowed {
+            true => refused("Invalid token."),
+            false => {
+                let detail = "Request was throttled. Expected available in 1 second.";
+                Error::Busy(StatusCode::TOO_MANY_REQUESTS, detail.into(), 1)
+            }
+        });
     };
     note_use(app, &token, now_us).await;
     let scopes = token.scope.parse().unwrap_or_default();

@@ -90,6 +90,10 @@ impl Install {
         if let Some(url) = self.database_url() {
             config.database_url = Secret::new(url);
         }
+        let redis = self.text(&["hitline", "redis_url"]);
+        if let Some(url) = redis.or_else(|| self.text(&["services", "redis_url"])) {
+            config.redis_url = Some(Secret::new(url));
+        }
         let public = self.text(&["hitline", "public_url"]);
         if let Some(url) = public.or_else(|| self.text(&["setup", "codecov_url"])) {
             config.public_url = Some(url.trim_end_matches('/').to_owned());

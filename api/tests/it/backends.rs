@@ -1,16 +1,21 @@
-//! Where the servers of tests keep things: in a folder, or, with `HITLINE_TEST_BACKENDS=cluster`, in PostgreSQL and S3.
+//! Where the servers of tests keep things: in a folder, or, with `HITLINE_TEST_BACKENDS=cluster`, in PostgreSQL and S3,
+//! beside Redis.
+
+use std::sync::Arc;
 
 use api::config::Config;
 use engine::blob::S3Settings;
 use engine::clock::Clock;
 use engine::secret::Secret;
-use engine::testing::{bucket, postgres};
+use engine::testing::{RedisServer, bucket, postgres, redis_server};
 
 /// A database and a bucket of one test's own.
 #[derive(Clone)]
 pub(crate) struct Backends {
     pub(crate) database_url: String,
     pub(crate) s3: S3Settings,
+    pub(crate) redis_url: String,
+    _redis: Arc<RedisServer>,
 }
 
 impl Backends {
@@ -25,9 +30,12 @@ impl Backends {
 
     /// PostgreSQL and S3.
     pub(crate) async fn cluster() -> Backends {
+        let redis = redis_server();
         Backends {
             database_url: postgres(Clock::system()).await.url,
             s3: bucket().await,
+            redis_url: redis.url.clone(),
+            _redis: Arc::new(redis),
         }
     }
 
@@ -35,12 +43,14 @@ impl Backends {
     pub(crate) fn configure(&self, config: &mut Config) {
         config.database_url = Secret::new(self.database_url.clone());
         config.s3 = Some(self.s3.clone());
+        config.redis_url = Some(Secret::new(self.redis_url.clone()));
     }
 
     /// Names them in a program's environment.
-    pub(crate) fn variables(&self) -> [(&'static str, &str); 6] {
+    pub(crate) fn variables(&self) -> [(&'static str, &str); 7] {
         [
             ("HITLINE_DATABASE_URL", &self.database_url),
+            ("HITLINE__REDIS_URL", &self.redis_url),
             ("HITLINE__S3__ENDPOINT", &self.s3.endpoint),
             ("HITLINE__S3__BUCKET", &self.s3.bucket),
             ("HITLINE__S3__CREATE_BUCKET", "true"),

@@ -34,6 +34,30 @@ async fn every_acknowledged_upload_is_merged_once_though_the_database_goes_away(
     check(backends, proxy, "the database went away").await;
 }
 
+#[tokio::test]
+async fn every_acknowledged_upload_is_merged_once_though_the_server_is_restarted_under_load() {
+    let calm = calm().await;
+    let mut node = Node::start().await;
+    let restarted = send(&mut node, UPLOADS, async |node, mut done| {
+        for nth in 1..=3 {
+            let steps = nth * UPLOADS / 2;
+            done.wait_for(|&done| done >= steps).await.unwrap();
+            node.restart().await;
+        }
+    })
+    .await;
+    restarted.assert_is_that_of(&calm, "restarts");
+}
+
+#[tokio::test]
+async fn every_acknowledged_upload_is_merged_once_though_redis_goes_away() {
+    let mut backends = Backends::cluster().await;
+    let target = backends.redis_url.replace("redis://", "");
+    let proxy = Proxy::to(&target).await;
+    backends.redis_url = format!("redis://{}", proxy.address);
+    check(backends, proxy, "Redis went away").await;
+}
+
 async fn check(backends: Backends, proxy: Proxy, trouble: &str) {
     let calm = calm().await;
     let mut node = Node::start_on(Some(backends)).await;

@@ -57,6 +57,17 @@ impl Node {
         self.ready().await;
     }
 
+    /// SIGTERM, an orderly end, and a new start.
+    pub(crate) async fn restart(&mut self) {
+        let pid = self.child.id().unwrap().to_string();
+        let told = Command::new("kill").arg(pid).status().await.unwrap();
+        assert!(told.success());
+        let ended = tokio::time::timeout(START, self.child.wait()).await;
+        assert!(ended.expect("it ends in time").unwrap().success());
+        self.child = self.home.serve(self.url.trim_start_matches("http://"));
+        self.ready().await;
+    }
+
     /// Waits until the server says that it is ready. A server that has ended fails the test.
     pub(crate) async fn ready(&mut self) {
         let url = format!("{}/readyz", self.url);

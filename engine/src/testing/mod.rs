@@ -1,13 +1,15 @@
-//! Real services for tests: a PostgreSQL and an S3 server of the test process's own, and databases that vanish with the
+//! Real services for tests: a PostgreSQL and an S3 server of the test process's own, Redis, and databases that vanish with the
 //! test.
 
 mod postgres;
+mod redis;
 mod s3;
 mod server;
 
 use tempfile::TempDir;
 
 pub use postgres::postgres;
+pub use redis::{RedisServer, redis_server};
 pub use s3::bucket;
 pub use server::installed;
 

@@ -1,14 +1,19 @@
 //! Answers that a client may keep: named by what they were made from, so that an unchanged one is
 //! never made twice, neither for the client that has it nor, while it is asked for often, for others.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use engine::fold::PackSet;
+use engine::shared::Shared;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::fields::Selected;
 use crate::error::Result;
 use crate::middleware::base::BaseUrl;
 
@@ -16,6 +21,8 @@ use crate::middleware::base::BaseUrl;
 const KEPT_MAX_BYTES: u64 = 1 << 20;
 /// Bytes of all answers that a node keeps, about.
 const ALL_KEPT_BYTES: u64 = 64 << 20;
+/// So long are answers kept for other nodes.
+const SHARED_FOR: Duration = Duration::from_secs(600);
 /// What an answer weighs beside its bytes.
 const ENTRY_BYTES: u64 = 256;
 
@@ -45,6 +52,11 @@ impl Tag {
         Tag(format!("W/\"{}\"", &hex[..32]))
     }
 
+    /// Under which nodes share the answer.
+    fn shared_name(&self) -> String {
+        format!("answer:{}", opaque(&self.0))
+    }
+
     /// The answer that spares the client the body, if it has the same.
     pub fn unchanged(&self, headers: &HeaderMap) -> Option<Response> {
         let known = headers.get_all(IF_NONE_MATCH).iter();
@@ -70,8 +82,12 @@ impl Tag {
 #[derive(Clone, Copy)]
 pub struct Passing;
 
-/// The answers that were given last, by their names, as far as they are short. Bound in bytes.
-pub struct Answers(Cache<Tag, Response<Bytes>, ByBytes>);
+/// The answers that were given last, by their names, as far as they are short. Bound in bytes. Nodes that share have
+/// those of each other.
+pub struct Answers {
+    here: Cache<Tag, Response<Bytes>, ByBytes>,
+    shared: Arc<dyn Shared>,
+}
 
 #[derive(Clone)]
 struct ByBytes;
@@ -82,13 +98,24 @@ impl Weighter<Tag, Response<Bytes>> for ByBytes {
     }
 }
 
-impl Default for Answers {
-    fn default() -> Answers {
-        Answers(Cache::with_weighter(1024, ALL_KEPT_BYTES, ByBytes))
-    }
-}
-
 impl Answers {
+    /// Answers that are shared there.
+    pub fn new(shared: Arc<dyn Shared>) -> Answers {
+        Answers {
+            here: Cache::with_weighter(1024, ALL_KEPT_BYTES, ByBytes),
+            shared,
+        }
+    }
+
+    async fn kept(&self, tag: &Tag) -> Option<Response<Bytes>> {
+        if let Some(kept) = self.here.get(tag) {
+            return Some(kept);
+        }
+        let kept = unpack(&self.shared.get(&tag.shared_name()).await?)?;
+        self.here.insert(tag.clone(), kept.clone());
+        Some(kept)
+    }
+
     /// The answer of this name: none for a client that has it, else the kept one, else what `make` makes. Errors: its
     /// own.
     pub async fn find_or_make(
@@ -100,7 +127,7 @@ impl Answers {
         if let Some(unchanged) = tag.unchanged(headers) {
             return Ok(unchanged);
         }
-        if let Some(kept) = self.0.get(tag) {
+        if let Some(kept) = self.kept(tag).await {
             return Ok(kept.map(Body::from));
         }
         let made = make.await?;
@@ -117,8 +144,50 @@ impl Answers {
             .await
             .map_err(|e| engine::Error::invalid("answer", e))?;
         let kept = Response::from_parts(parts, bytes);
-        self.0.insert(tag.clone(), kept.clone());
+        self.here.insert(tag.clone(), kept.clone());
+        let packed = pack(&kept);
+        self.shared
+            .put(&tag.shared_name(), packed, SHARED_FOR)
+            .await;
         Ok(kept.map(Body::from))
+    }
+}
+
+/// An answer of status 200 as nodes hand it on: whether fields of it were selected, its headers by lines, a blank line,
+/// and its body.
+fn pack(answer: &Response<Bytes>) -> Bytes {
+    let is_selected = answer.extensions().get::<Selected>().is_some();
+    let mut packed = vec![u8::from(is_selected)];
+    for (name, value) in answer.headers() {
+        packed.extend_from_slice(name.as_str().as_bytes());
+        packed.push(b':');
+        packed.extend_from_slice(value.as_bytes());
+        packed.push(b'\n');
+    }
+    packed.push(b'\n');
+    packed.extend_from_slice(answer.body());
+    packed.into()
+}
+
+/// The answer that was packed; `None` for other bytes.
+fn unpack(packed: &Bytes) -> Option<Response<Bytes>> {
+    let (&selected, _) = packed.split_first()?;
+    let mut answer = Response::new(Bytes::new());
+    if selected == 1 {
+        answer.extensions_mut().insert(Selected);
+    }
+    let mut at = 1;
+    loop {
+        let line = &packed[at..at + memchr::memchr(b'\n', packed.get(at..)?)?];
+        at += line.len() + 1;
+        if line.is_empty() {
+            *answer.body_mut() = packed.slice(at..);
+            return Some(answer);
+        }
+        let (name, value) = line.split_at(memchr::memchr(b':', line)?);
+        let name = HeaderName::from_bytes(name).ok()?;
+        let value = HeaderValue::from_bytes(&value[1..]).ok()?;
+        answer.headers_mut().append(name, value);
     }
 }
 
@@ -129,8 +198,15 @@ fn opaque(tag: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::Selected;
+    use engine::clock::Clock;
+    use engine::shared::{Memory, Redis};
+    use engine::testing::redis_server;
+
     use super::*;
+
+    fn answers() -> Answers {
+        Answers::new(Arc::new(Memory::new(Clock::system())))
+    }
 
     fn text(text: &'static str) -> Response {
         let mut answer = Response::new(Body::from(text));
@@ -150,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_made_once_unless_it_passes() {
-        let answers = Answers::default();
+        let answers = answers();
         let (one, other) = (Tag::of(b"1"), Tag::of(b"2"));
         let mut passing = text("half");
         passing.extensions_mut().insert(Passing);
@@ -162,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_long_or_no_success_is_not_kept() {
-        let answers = Answers::default();
+        let answers = answers();
         let tag = Tag::of(b"1");
         let long: &'static str = "x".repeat(KEPT_MAX_BYTES as usize + 1).leak();
         assert_eq!(asked(&answers, &tag, text(long)).await.1.len(), long.len());
@@ -170,6 +246,30 @@ mod tests {
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         assert_eq!(asked(&answers, &tag, failed).await.1, "a");
         assert_eq!(asked(&answers, &tag, text("b")).await, (true, "b".into()));
+    }
+
+    #[tokio::test]
+    async fn nodes_that_share_have_each_other_s_answers() {
+        let server = redis_server();
+        let node = || {
+            let shared = Redis::open(&server.url, Clock::system()).unwrap();
+            Answers::new(Arc::new(shared))
+        };
+        let (one, other) = (node(), node());
+        let tag = Tag::of(b"1");
+        let mut made = text("a: b\n\nc");
+        made.headers_mut()
+            .insert("x-two", HeaderValue::from_static("d: e"));
+        assert_eq!(asked(&one, &tag, made).await.1, "a: b\n\nc");
+        let headers = HeaderMap::new();
+        let fails = async { panic!("it is there") };
+        let had = other.find_or_make(&tag, &headers, fails).await.unwrap();
+        assert_eq!(had.headers()["x-two"], "d: e");
+        assert!(had.headers().contains_key(ETAG));
+        assert!(had.extensions().get::<Selected>().is_some());
+        for odd in [&b""[..], b"\x01", b"\x01a", b"\x01a:b\n", b"\x01\xff:b\n\n"] {
+            assert!(unpack(&Bytes::from_static(odd)).is_none(), "{odd:?}");
+        }
     }
 
     #[test]
