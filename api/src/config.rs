@@ -10,8 +10,6 @@ use ingest::yamls::Site;
 
 use crate::roles::Roles;
 
-/// Longest body of an upload, in bytes.
-pub const UPLOAD_MAX_BYTES: u64 = 2 << 30;
 /// Longest body of an API call, in bytes; reports travel by PUT.
 pub const CALL_MAX_BYTES: usize = 25 << 20;
 /// How long a signed upload URL is valid: enough for a client's retries, and for slow networks.

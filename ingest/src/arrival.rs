@@ -21,6 +21,9 @@ use crate::job::{Note, enqueue_process, enqueue_refresh};
 /// Looks for an upload's bytes.
 pub const ARRIVE: &str = "arrive";
 
+/// Longest body of an upload, in bytes.
+pub const UPLOAD_MAX_BYTES: u64 = 2 << 30;
+
 /// Pause before bytes that go straight to the object store are first looked for.
 const FIRST_US: i64 = 250_000;
 /// The longest pause between two looks.
@@ -34,6 +37,14 @@ struct Arrival {
     until_us: i64,
     /// Till then its bytes are looked for all the same.
     last_us: i64,
+}
+
+/// What a look finds.
+enum Found {
+    Nothing,
+    Whole(Sealed),
+    /// More bytes than an upload may have: so many.
+    TooLong(u64),
 }
 
 /// Enqueues the one look before an upload is given up, for bytes that come through our own server.
@@ -107,7 +118,7 @@ pub(crate) async fn look(db: &Db, blobs: &dyn Blobs, clock: &Clock, job: &Job) -
     let upload = uploads::get_upload(&mut db.read().await?, arrival.upload).await?;
     let found = match upload.body_hash {
         None => find(blobs, &upload.storage_path).await?,
-        Some(_) => None,
+        Some(_) => Found::Nothing,
     };
     let (job, clock) = (job.clone(), clock.clone());
     let looked = db.write(move |conn| {
@@ -115,15 +126,22 @@ pub(crate) async fn look(db: &Db, blobs: &dyn Blobs, clock: &Clock, job: &Job) -
             let now_us = clock.now_us();
             let upload = uploads::get_upload(conn, arrival.upload).await?;
             match found {
-                Some(sealed) => {
+                Found::Whole(sealed) => {
                     let commit = get_commit(conn, upload.commit_id).await?;
                     let at = (upload.created_us, now_us);
                     mark_arrived(conn, upload.id, &commit, sealed, at).await?;
                 }
-                None if upload.body_hash.is_none() => {
+                Found::TooLong(size_bytes) => {
+                    let message = format!(
+                        "the upload has {size_bytes} bytes, of {UPLOAD_MAX_BYTES} that it may have; split the report into \
+                         several uploads"
+                    );
+                    fail(conn, &upload, "unknown_storage", message, now_us).await?;
+                }
+                Found::Nothing if upload.body_hash.is_none() => {
                     wait_on(conn, &arrival, &upload, now_us).await?;
                 }
-                None => {}
+                Found::Nothing => {}
             }
             queue::finish(conn, &job).await
         })
@@ -132,12 +150,16 @@ pub(crate) async fn look(db: &Db, blobs: &dyn Blobs, clock: &Clock, job: &Job) -
 }
 
 /// The object's size and hash, if it is there.
-async fn find(blobs: &dyn Blobs, key: &str) -> Result<Option<Sealed>> {
-    if blobs.size(key).await?.is_none() {
-        return Ok(None);
+async fn find(blobs: &dyn Blobs, key: &str) -> Result<Found> {
+    match blobs.size(key).await? {
+        None => return Ok(Found::Nothing),
+        Some(size_bytes) if size_bytes > UPLOAD_MAX_BYTES => {
+            return Ok(Found::TooLong(size_bytes));
+        }
+        Some(_) => {}
     }
     let file = blobs.open(key).await?;
-    let hashed = tokio::task::spawn_blocking(move || Sealed::of(file).map(Some));
+    let hashed = tokio::task::spawn_blocking(move || Sealed::of(file).map(Found::Whole));
     let closed = |_| Error::Closed {
         what: "hashing".into(),
     };
@@ -147,7 +169,8 @@ async fn find(blobs: &dyn Blobs, key: &str) -> Result<Option<Sealed>> {
 /// Gives the upload up if it is time, and looks again if there is time left: the longer nothing came, the later.
 async fn wait_on(conn: &mut Conn, arrival: &Arrival, upload: &Upload, now_us: i64) -> Result<()> {
     if now_us >= arrival.until_us && upload.state == UploadState::Started {
-        give_up(conn, upload, now_us).await?;
+        let message = "the bytes of the upload never arrived; upload again".to_string();
+        fail(conn, upload, "file_not_in_storage", message, now_us).await?;
     }
     if now_us < arrival.last_us {
         let pause_us = ((now_us - upload.created_us) / 2).clamp(FIRST_US, LAST_US);
@@ -161,10 +184,14 @@ async fn wait_on(conn: &mut Conn, arrival: &Arrival, upload: &Upload, now_us: i6
     Ok(())
 }
 
-async fn give_up(conn: &mut Conn, upload: &Upload, now_us: i64) -> Result<()> {
-    let message = "the bytes of the upload never arrived; upload again".to_string();
+async fn fail(
+    conn: &mut Conn,
+    upload: &Upload,
+    code: &str,
+    message: String,
+    now_us: i64,
+) -> Result<()> {
     let params = json!({ "location": upload.storage_path, "message": message }).to_string();
-    let code = "file_not_in_storage";
     mark_error(conn, upload.id, code, &params, now_us).await?;
     let commit = get_commit(conn, upload.commit_id).await?;
     let waited = (upload.created_us, now_us);

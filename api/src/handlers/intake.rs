@@ -12,12 +12,13 @@ use engine::db::uploads::{Envelope, NewUpload, Upload, UploadKind, UploadType};
 use engine::db::{commits, uploads};
 use engine::id::{CommitId, RepoId, UploadId};
 use futures_util::StreamExt as _;
-use ingest::{arrival, job};
+use ingest::arrival::{self, UPLOAD_MAX_BYTES};
+use ingest::job;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::config::{UPLOAD_MAX_BYTES, UPLOAD_URL_US};
+use crate::config::UPLOAD_URL_US;
 use crate::error::{Error, Result};
 use crate::middleware::base::BaseUrl;
 use crate::sync::enqueue_sync;
