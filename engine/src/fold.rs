@@ -290,12 +290,13 @@ impl Folds {
         blocking(move || cache.remove(&key)).await
     }
 
-    /// Joins the packs. What the cache has of them may be damaged: then it is dropped, and all are
+    /// Joins the packs. What the cache has of them, or of a part of them, may be damaged: then it is dropped, and all are
     /// fetched.
     async fn fold(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
         match self.fold_once(key, packs).await {
             Err(Error::Corrupt { what, why }) => {
                 tracing::warn!(what, why, "a fold failed; fetching its packs again");
+                *self.recent() = Recent::default();
                 let (cache, names) = (self.cache.clone(), packs.names().collect::<Vec<_>>());
                 blocking(move || names.iter().try_for_each(|name| cache.remove(&name.0))).await?;
                 self.fold_once(key, packs).await
@@ -702,6 +703,27 @@ mod tests {
         folds.cache.damage_chunk(&packs.key(), "a.c");
         let files = folds.files(&packs, entries).await.expect("folds");
         assert_eq!(files[0].parts().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_fold_goes_on_from_that_of_a_part_unless_it_is_damaged() {
+        let (_dir, folds) = folds();
+        let (two, names) = store_two(&folds).await;
+        let third = upload(3);
+        let three: PackSet = names.into_iter().chain([third.name()]).collect();
+        folds.store(third).await.expect("stored");
+        assert_eq!(starts(&folds, &two).await, [1, 2]);
+        let part = folds.open_part(&three).await.expect("is read");
+        assert_eq!(part.map(|(_, missing)| missing.len()), Some(1));
+        assert_eq!(starts(&folds, &three).await, [1, 2, 3]);
+        let whole = folds.report(&three).await.expect("folds");
+        assert_eq!(whole.sessions, 3);
+
+        let fourth = upload(4);
+        let four: PackSet = three.names().chain([fourth.name()]).collect();
+        folds.store(fourth).await.expect("stored");
+        folds.cache.damage_chunk(&three.key(), "a.c");
+        assert_eq!(starts(&folds, &four).await, [1, 2, 3, 4]);
     }
 
     #[tokio::test]
