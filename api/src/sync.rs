@@ -38,13 +38,18 @@ struct CommitJob {
     commit: CommitId,
 }
 
-/// Enqueues the fetching of what the provider knows of a commit; several that wait are one.
-pub async fn enqueue_sync(conn: &mut Conn, commit: CommitId, now_us: i64) -> Result<()> {
+/// Enqueues the fetching of what the provider knows of a commit; several that wait are one. Waits in turn with other
+/// repositories' work: a provider that is slow must not keep uploads waiting.
+pub async fn enqueue_sync(conn: &mut Conn, commit: &Commit, now_us: i64) -> Result<()> {
     queue::enqueue(conn, &new_job(commit, now_us)?, now_us).await
 }
 
-fn new_job(commit: CommitId, now_us: i64) -> Result<NewJob> {
-    Ok(NewJob::new(KIND, &CommitJob { commit }, now_us)?.with_key(commit.to_string()))
+fn new_job(commit: &Commit, now_us: i64) -> Result<NewJob> {
+    let payload = CommitJob { commit: commit.id };
+    let job = NewJob::new(KIND, &payload, now_us)?;
+    Ok(job
+        .with_key(commit.id.to_string())
+        .in_lane(commit.repo_id.0))
 }
 
 /// The worker's part in it.
@@ -59,7 +64,7 @@ impl Errand for Sync {
     /// The lines that a pull request changes are counted anew with each new report of its head.
     fn after_report(&self, commit: &Commit, now_us: i64) -> Result<Option<NewJob>> {
         match commit.pull_id {
-            Some(_) => new_job(commit.id, now_us).map(Some),
+            Some(_) => new_job(commit, now_us).map(Some),
             None => Ok(None),
         }
     }

@@ -180,13 +180,14 @@ pub async fn enqueue(conn: &mut Conn, job: &NewJob, now_us: i64) -> Result<()> {
 /// The rank of the last job that waits in a lane, or 0.
 async fn last_rank_us(conn: &mut Conn, lane: i64) -> Result<i64> {
     const SQL: &str =
-        "select coalesce(max(rank_us), 0) from job where lane = $1 and state = 'ready'";
-    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        "select rank_us from job where lane = $1 and state = 'ready' order by rank_us desc limit 1";
+    let last: Option<i64> = on!(conn, |c| sqlx::query_scalar(SQL)
         .bind(lane)
-        .fetch_one(c))?)
+        .fetch_optional(c))?;
+    Ok(last.unwrap_or(0))
 }
 
-/// Claims up to `limit` due jobs of these kinds, oldest first but lanes in turn, each for this worker alone until its lease ends.
+/// Claims up to `limit` due jobs of these kinds: first those of no lane, oldest first, then lanes in turn, each for this worker alone until its lease ends.
 /// Jobs whose last allowed attempt lost its lease become dead on the way.
 pub async fn claim(
     db: &Db,
@@ -201,7 +202,24 @@ pub async fn claim(
     db.write(move |conn| {
         Box::pin(async move {
             bury_abandoned(conn, now_us).await?;
-            claim_due(conn, &worker, &kinds, limit, now_us, lease_us).await
+            let lease = (now_us, now_us + lease_us);
+            let mut jobs = claim_due(
+                conn,
+                &worker,
+                &kinds,
+                limit,
+                lease,
+                ("lane is null", "due_us"),
+            )
+            .await?;
+            let left = limit - jobs.len() as i64;
+            if left > 0 {
+                // In its order of ranks, past the few that are not due.
+                let lanes = ("lane is not null", "rank_us");
+                jobs.extend(claim_due(conn, &worker, &kinds, left, lease, lanes).await?);
+            }
+            jobs.sort_by_key(|job| job.id);
+            Ok(jobs)
         })
     })
     .await
@@ -212,37 +230,35 @@ async fn claim_due(
     worker: &str,
     kinds: &[String],
     limit: i64,
-    now_us: i64,
-    lease_us: i64,
+    (now_us, until_us): (i64, i64),
+    (condition, order): (&str, &str),
 ) -> Result<Vec<Job>> {
     let sql = format!(
-        "with due as (select id from job where state <> 'dead' and due_us <= $1 and kind in ({})
-             order by rank_us, id limit $2 {})
+        "with due as (select id from job where {condition} and state <> 'dead' and due_us <= $1 and kind in ({})
+             order by {order}, id limit $2 {})
          update job set state = 'running', worker = $3, due_us = $4, attempt = attempt + 1
          where id in (select id from due) returning {}",
         dialect::places(5, kinds.len()),
         dialect::skip_locked(conn),
         columns!()
     );
-    let mut jobs: Vec<Job> = on!(conn, |c| {
+    Ok(on!(conn, |c| {
         let query = sqlx::query_as(&sql)
             .bind(now_us)
             .bind(limit)
             .bind(worker)
-            .bind(now_us + lease_us);
+            .bind(until_us);
         kinds
             .iter()
             .fold(query, |query, kind| query.bind(kind.as_str()))
             .fetch_all(c)
-    })?;
-    jobs.sort_by_key(|job| job.id);
-    Ok(jobs)
+    })?)
 }
 
 async fn bury_abandoned(conn: &mut Conn, now_us: i64) -> Result<()> {
     const SQL: &str =
         "update job set state = 'dead', reason = 'the worker was lost, and so were all before it'
-        where state <> 'dead' and state = 'running' and due_us <= $1 and attempt >= max_attempts";
+        where state = 'running' and due_us <= $1 and attempt >= max_attempts";
     exec!(conn, sqlx::query(SQL).bind(now_us))?;
     Ok(())
 }

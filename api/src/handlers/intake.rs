@@ -96,7 +96,7 @@ pub async fn upsert_commit(
                 upsert_pull(conn, commit.repo_id, number, Some(&commit.sha), now_us).await?;
             }
             if asks && commit.message.is_none() {
-                enqueue_sync(conn, commit.id, now_us).await?;
+                enqueue_sync(conn, &commit, now_us).await?;
             }
             Ok(commit)
         })

@@ -308,7 +308,7 @@ pub async fn set_base(
             if let Some(sha) = &pull.head_sha
                 && let Some(head) = find_commit(conn, repo, sha).await?
             {
-                enqueue_sync(conn, head.id, now_us).await?;
+                enqueue_sync(conn, &head, now_us).await?;
             }
             Ok(pull)
         })

@@ -90,9 +90,9 @@ async fn sync_head(app: &App, repo: &Repo, head: &str) -> Result<()> {
     let known = find_commit(&mut app.db.read().await?, repo.id, head).await?;
     if let Some(commit) = known.filter(|commit| commit.pull_id.is_some()) {
         let now_us = app.clock.now_us();
-        let queued = app.db.write(move |conn| {
-            Box::pin(async move { enqueue_sync(conn, commit.id, now_us).await })
-        });
+        let queued = app
+            .db
+            .write(move |conn| Box::pin(async move { enqueue_sync(conn, &commit, now_us).await }));
         queued.await?;
     }
     Ok(())
