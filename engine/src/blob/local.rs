@@ -36,8 +36,8 @@ impl LocalBlobs {
         Ok(LocalBlobs(Arc::new(inner)))
     }
 
-    /// The key's file, for handing it to whoever maps or sends files. It need not exist.
-    pub fn path(&self, key: &str) -> Result<PathBuf> {
+    /// The key's file, which need not exist.
+    fn path(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
         Ok(self.0.data.join(key))
     }
@@ -62,10 +62,15 @@ impl Blobs for LocalBlobs {
         let (blobs, key, path) = (self.clone(), key.to_owned(), path.to_owned());
         blocking(move || {
             let mut source = File::open(&path).map_err(|error| io_error("open", &path, error))?;
-            if path.parent() == Some(&blobs.0.tmp) {
-                return blobs
-                    .0
-                    .seal(&key, &source, |target| fs::rename(&path, target));
+            let mut is_elsewhere = false;
+            let sealed = blobs.0.seal(&key, &source, |target| {
+                let renamed = fs::rename(&path, target);
+                is_elsewhere =
+                    matches!(&renamed, Err(e) if e.kind() == io::ErrorKind::CrossesDevices);
+                renamed
+            });
+            if !is_elsewhere {
+                return sealed;
             }
             let mut file = blobs.0.temporary()?;
             io::copy(&mut source, &mut file).map_err(|error| io_error("copy", &path, error))?;

@@ -49,7 +49,7 @@ pub trait Blobs: Send + Sync {
     /// Stores the bytes; an object of the same key is replaced at one moment.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<()>;
 
-    /// Stores a finished file and takes it away: afterwards nothing is at `path`.
+    /// Stores a finished file, which nobody writes to, and takes it away: afterwards nothing is at `path`.
     async fn put_file(&self, key: &str, path: &Path) -> Result<()>;
 
     /// The whole object. Errors: `NotFound`.
