@@ -9,19 +9,17 @@ use bytes::Bytes;
 use super::Shared;
 use crate::clock::Clock;
 
-/// Names whose events are counted before those of past seconds are forgotten.
-const NAMES_MAX: usize = 10_000;
-
 /// Counts for this node alone. What other nodes would fetch is kept for nobody.
 pub struct Memory {
     clock: Clock,
-    counts: Mutex<HashMap<String, Count>>,
+    counts: Mutex<Counts>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Count {
+/// The events of one second, by their names: as many entries at most as there were events in it.
+#[derive(Default)]
+struct Counts {
     second: i64,
-    events: u64,
+    events: HashMap<String, u64>,
 }
 
 impl Memory {
@@ -36,15 +34,13 @@ impl Memory {
     pub(super) fn count_here(&self, name: &str) -> u64 {
         let second = self.clock.now_us().div_euclid(1_000_000);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= NAMES_MAX {
-            counts.retain(|_, count| count.second == second);
+        if counts.second != second {
+            *counts = Counts::default();
+            counts.second = second;
         }
-        let count = counts.entry(name.to_owned()).or_default();
-        if count.second != second {
-            *count = Count { second, events: 0 };
-        }
-        count.events += 1;
-        count.events
+        let events = counts.events.entry(name.to_owned()).or_default();
+        *events += 1;
+        *events
     }
 }
 
