@@ -27,7 +27,7 @@ const OPENED_AT_ONCE: usize = 8;
 const JOINED_AT_ONCE_BYTES: usize = 256 << 20;
 
 /// Packs of the sets that were folded lately, in all, 32 bytes each.
-const RECENT_PACKS: usize = 1 << 16;
+const RECENT_PACKS: usize = 1 << 14;
 
 /// Heavy work that is under way at once for each core: while one waits for the disk, another computes.
 const TURNS_PER_CORE: usize = 4;
@@ -325,7 +325,7 @@ impl Folds {
             Ok(report.shared_header())
         });
         let header = header.await?;
-        if packs.beside.is_empty() {
+        if packs.beside.is_empty() && packs.joined.len() > 1 {
             self.recent().push(packs);
         }
         Ok(header)

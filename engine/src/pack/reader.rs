@@ -11,7 +11,7 @@ use crate::model::FileCoverage;
 use crate::{Error, Result};
 
 /// Bytes of all chunks of a pack, at most.
-const CHUNKS_MAX_BYTES: u64 = 16 << 30;
+const CHUNKS_MAX_BYTES: u64 = 4 << 30;
 
 /// A pack, made or opened: its bytes were checked, and its chunks stand in memory. Chunks are decoded one by one.
 #[derive(Clone, Debug)]
@@ -118,8 +118,10 @@ fn open_lone_frames(stored: Stored, frames: &[u8]) -> Result<OpenReport, String>
             .zip(end)
             .and_then(|(start, end)| frames.get(start..end));
         let frame = frame.ok_or("a chunk lies outside it")?;
-        if size as usize > CHUNK_MAX_BYTES {
-            return Err("a chunk is too large".into());
+        if size as usize > CHUNK_MAX_BYTES
+            || chunks.len() as u64 + u64::from(size) > CHUNKS_MAX_BYTES
+        {
+            return Err("too large".into());
         }
         let chunk = decompress(frame, size as usize).map_err(|error| error.to_string())?;
         (file.offset, file.length) = (chunks.len() as u64, chunk.len() as u32);
