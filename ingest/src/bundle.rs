@@ -4,6 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Longest name of a bundle, in bytes.
+const NAME_BYTES: usize = 1000;
+/// Longest word on what is wrong, in characters.
+const WRONG_CHARS: usize = 200;
+
 /// What is known of a bundle.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Bundle {
@@ -28,7 +33,19 @@ struct Asset {
 impl Bundle {
     /// Reads statistics. Errors: what is wrong with them, for people.
     pub fn read(stats: &[u8]) -> Result<Bundle, String> {
-        let stats: Stats = serde_json::from_slice(stats).map_err(|error| error.to_string())?;
+        let wrong = |error: serde_json::Error| {
+            error
+                .to_string()
+                .chars()
+                .take(WRONG_CHARS)
+                .collect::<String>()
+        };
+        let stats: Stats = serde_json::from_slice(stats).map_err(wrong)?;
+        if stats.name.len() > NAME_BYTES || stats.name.contains('\0') {
+            return Err(format!(
+                "bundleName is longer than {NAME_BYTES} bytes, or has a NUL"
+            ));
+        }
         let sizes = stats.assets.iter().map(|asset| asset.size);
         Ok(Bundle {
             name: stats.name,
@@ -59,5 +76,13 @@ mod tests {
         ] {
             assert!(Bundle::read(odd.as_bytes()).is_err(), "{odd}");
         }
+        let named = |name: &str| {
+            Bundle::read(format!(r#"{{"bundleName": {name}, "assets": []}}"#).as_bytes())
+        };
+        assert!(named(r#""a\u0000b""#).is_err());
+        let long = "x".repeat(NAME_BYTES);
+        assert!(named(&format!("\"{long}\"")).is_ok() && named(&format!("\"{long}x\"")).is_err());
+        let told = named(&format!("{{\"{long}\": 1}}")).unwrap_err();
+        assert!(told.chars().count() <= WRONG_CHARS, "{told}");
     }
 }
