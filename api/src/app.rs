@@ -169,3 +169,18 @@ pub async fn signing_key(db: &Db) -> Result<Secret> {
     });
     Ok(Secret::new(key.await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_one_data_folder_have_a_cache_each() {
+        let data = tempfile::tempdir().unwrap();
+        let (first, lock) = claim_cache(data.path()).unwrap();
+        let (second, _other) = claim_cache(data.path()).unwrap();
+        assert_ne!(first, second);
+        drop(lock);
+        assert_eq!(claim_cache(data.path()).unwrap().0, first);
+    }
+}

@@ -16,6 +16,8 @@ pub const CALL_MAX_BYTES: usize = 25 << 20;
 pub const UPLOAD_URL_US: i64 = 15 * 60 * 1_000_000;
 /// How long the answer to a read may take to begin.
 pub const READ_DEADLINE: Duration = Duration::from_secs(3);
+/// How long what has begun may go on after the signal to stop; supervisors kill a little later.
+const DRAIN: Duration = Duration::from_secs(20);
 /// Wrong API tokens that one peer may send, a second.
 const WRONG_TOKENS_PER_SECOND: u32 = 100;
 /// How long a signed download URL is valid.
@@ -56,6 +58,8 @@ pub struct Config {
     pub wrong_tokens_per_second: u32,
     /// How long the answer to a read may take to begin.
     pub read_deadline: Duration,
+    /// How long what has begun may go on after the signal to stop.
+    pub drain: Duration,
 }
 
 impl Config {
@@ -78,6 +82,7 @@ impl Config {
             cors_origins: Vec::new(),
             wrong_tokens_per_second: WRONG_TOKENS_PER_SECOND,
             read_deadline: READ_DEADLINE,
+            drain: DRAIN,
         }
     }
 

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use futures_util::future::OptionFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -13,21 +12,20 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::router;
 
-/// How long what has begun may go on after the signal to stop; supervisors kill a little later.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// Upper edges of the request histogram, in seconds; 3 is the budget that nothing may cross.
 const SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0,
 ];
 
 /// Serves, and works the queue, as far as these are the node's roles, until `shutdown`; then finishes what has begun,
-/// if that takes no longer than [`DRAIN_MAX`]. Every node tells how it is.
+/// if that takes no longer than the configured drain. Every node tells how it is.
 pub async fn serve(
     app: App,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
+    let drain = app.config.drain;
     let ended = stop.clone().cancelled_owned();
     let worker = app.config.roles.worker.then(|| app.worker().run(ended));
     let worker = tokio::spawn(OptionFuture::from(worker));
@@ -41,7 +39,7 @@ pub async fn serve(
     // Streams of events would go on for long; jobs that are cut off run again elsewhere.
     let drained = async {
         stop.cancelled().await;
-        tokio::time::sleep(DRAIN_MAX).await;
+        tokio::time::sleep(drain).await;
     };
     let ended = async {
         serving.await?;

@@ -23,7 +23,7 @@ const BELONGS: Standing = Standing {
 };
 
 impl Api {
-    async fn with(change: impl FnOnce(&mut Config)) -> Api {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Api {
         Api::start_on(TestApp::start_with(Clock::system(), change).await).await
     }
 

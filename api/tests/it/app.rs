@@ -29,8 +29,8 @@ pub(crate) struct TestApp {
     /// Its parts.
     pub(crate) app: App,
     folder: tempfile::TempDir,
-    _stop: DropGuard,
-    _server: JoinHandle<()>,
+    stop: DropGuard,
+    server: JoinHandle<()>,
 }
 
 impl TestApp {
@@ -74,8 +74,8 @@ impl TestApp {
             url,
             app,
             folder,
-            _stop: stop.drop_guard(),
-            _server: server,
+            stop: stop.drop_guard(),
+            server,
         }
     }
 
@@ -141,6 +141,13 @@ impl TestApp {
     /// The folder that holds everything.
     pub(crate) fn data(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Tells it to stop; it must end soon.
+    pub(crate) async fn stopped(self) {
+        drop(self.stop);
+        let ended = tokio::time::timeout(SETTLE, self.server).await;
+        ended.expect("it ends").expect("it does not panic");
     }
 
     /// Waits until no job is due or running.

@@ -170,6 +170,17 @@ async fn events_are_taken_up_where_a_client_lost_them() {
 }
 
 #[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_who_waits_for_events() {
+    let hasty = |config: &mut api::config::Config| {
+        config.drain = std::time::Duration::from_millis(50);
+    };
+    let api = Api::with(hasty).await;
+    let open = get(&api, &format!("widgets/commits/{HEAD}/events"), &[]).await;
+    assert_eq!(open.status(), 200);
+    api.app.stopped().await;
+}
+
+#[tokio::test]
 async fn events_come_as_they_happen() {
     let api = Api::start().await;
     let token = api.app.upload_token("github/acme/gadgets").await;
