@@ -147,11 +147,7 @@ async fn codecovcli(folder: &Path, url: &str, words: &str, env: &[(&str, &str)])
 }
 
 fn installed() -> PathBuf {
-    let cache = std::env::var_os("HITLINE_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cache/hitline")))
-        .expect("there is a home directory or HITLINE_CACHE is set");
-    cache.join("venv/bin/codecovcli")
+    engine::testing::installed("venv/bin/codecovcli")
 }
 
 #[tokio::test]

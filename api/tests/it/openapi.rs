@@ -29,11 +29,7 @@ fn installed(program: &Path) -> PathBuf {
     if program.components().count() == 1 {
         return program.to_owned();
     }
-    let cache = std::env::var_os("HITLINE_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cache/hitline")))
-        .expect("there is a home directory or HITLINE_CACHE is set");
-    cache.join(program)
+    engine::testing::installed(program)
 }
 
 fn all_said(output: &Output) -> String {

@@ -1,10 +1,8 @@
 //! A Redis server for tests, which ends with the test.
 
-use std::net::TcpStream;
 use std::process::Child;
-use std::time::Instant;
 
-use super::server::{START_PAUSE, START_TIMEOUT, free_port, run_guarded};
+use super::server::{await_port, free_port, run_guarded};
 
 /// A running server; it is killed when dropped.
 pub struct RedisServer {
@@ -21,7 +19,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// Starts a server of one test's own. Panics if it is not installed.
+/// Starts a server of one test's own. Panics with its log if it does not start: `script/bootstrap` installs it.
 pub fn redis_server() -> RedisServer {
     let folder = tempfile::Builder::new()
         .prefix("hitline-redis-")
@@ -35,15 +33,7 @@ pub fn redis_server() -> RedisServer {
     words.extend(["--save", "", "--appendonly", "no", "--dir"].map(Into::into));
     words.push(folder.clone().into());
     let process = run_guarded(&folder, &words);
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(
-            begun.elapsed() < START_TIMEOUT,
-            "redis-server does not start, apt-get install redis-server: {}",
-            std::fs::read_to_string(folder.join("log")).unwrap_or_default()
-        );
-        std::thread::sleep(START_PAUSE);
-    }
+    await_port(port, "redis-server", &folder);
     RedisServer {
         url: format!("redis://127.0.0.1:{port}"),
         process,

@@ -1,12 +1,10 @@
 //! An S3 server for tests: one per test process, which ends with it; one bucket per test.
 
-use std::net::TcpStream;
 use std::process::Child;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
-use super::server::{START_PAUSE, START_TIMEOUT, free_port, installed, run_guarded};
+use super::server::{await_port, free_port, installed, run_guarded};
 use crate::blob::S3Settings;
 use crate::secret::Secret;
 
@@ -55,15 +53,7 @@ fn start() -> Server {
     words.extend(["--host", "127.0.0.1", "--port"].map(Into::into));
     words.extend([port.to_string().into(), data.into()]);
     let process = run_guarded(&folder, &words);
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(
-            begun.elapsed() < START_TIMEOUT,
-            "s3s-fs does not start: {}",
-            std::fs::read_to_string(folder.join("log")).unwrap_or_default()
-        );
-        std::thread::sleep(START_PAUSE);
-    }
+    await_port(port, "s3s-fs", &folder);
     Server {
         endpoint: format!("http://127.0.0.1:{port}"),
         _process: process,

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a server may take to start.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,6 +32,19 @@ pub(super) fn run_guarded(folder: &Path, words: &[OsString]) -> Child {
         .expect("run a shell")
 }
 
+/// Waits until a server of a folder listens. Panics with its log if it does not.
+pub(super) fn await_port(port: u16, program: &str, folder: &Path) {
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(
+            begun.elapsed() < START_TIMEOUT,
+            "{program} does not start: {}",
+            std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+        );
+        std::thread::sleep(START_PAUSE);
+    }
+}
+
 pub(super) fn log_file(path: &Path) -> File {
     File::options()
         .create(true)
@@ -46,7 +59,7 @@ pub(super) fn free_port() -> u16 {
 }
 
 /// A program that `script/bootstrap` installs. Panics with the line that does if it is missing.
-pub fn installed(program: &str) -> PathBuf {
+pub fn installed(program: impl AsRef<Path>) -> PathBuf {
     let cache = std::env::var_os("HITLINE_CACHE")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache/hitline")))
