@@ -91,6 +91,17 @@ async fn blob_suite(blobs: Arc<dyn Blobs>) {
     );
 }
 
+#[tokio::test]
+async fn a_file_of_another_disk_is_copied_and_taken_away() {
+    let (_folder, blobs) = local();
+    let file = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    std::fs::write(file.path(), "from memory").unwrap();
+    blobs.put_file("packs/file", file.path()).await.unwrap();
+    assert!(!file.path().exists());
+    assert_eq!(blobs.get("packs/file").await.unwrap(), "from memory");
+    assert_eq!(std::fs::read_dir(blobs.scratch()).unwrap().count(), 0);
+}
+
 /// An object of several parts, whose last is short.
 async fn large_object_suite(blobs: &dyn Blobs) {
     let bytes: Vec<u8> = (0..40_000_000_u32).map(|at| (at / 7) as u8).collect();
