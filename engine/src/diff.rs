@@ -174,6 +174,26 @@ impl FileDiff {
         edits
     }
 
+    /// The number in base of a line of head; `None` if the diff adds it. Linear in hunks and the lines of one.
+    pub fn line_in_base(&self, line: u32) -> Option<u32> {
+        let mut moved = 0;
+        for hunk in &self.hunks {
+            let (mut base, mut head) = (hunk.base_start(), hunk.head_start());
+            if line < head {
+                break;
+            }
+            for (side, _) in &hunk.lines {
+                if head == line && *side != Side::Base {
+                    return (*side == Side::Both).then_some(base);
+                }
+                base = base.saturating_add(u32::from(*side != Side::Head));
+                head = head.saturating_add(u32::from(*side != Side::Base));
+            }
+            moved = i64::from(base) - i64::from(head);
+        }
+        u32::try_from(i64::from(line) + moved).ok()
+    }
+
     /// What the diff does to the lines, place by place.
     pub fn segments(&self) -> Vec<Segment> {
         let edit = |(side, _): &(Side, Range<u32>)| match side {

@@ -1,18 +1,22 @@
 //! Single lines: which uploads say what of each, and when a line gained or lost coverage.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use engine::db::commits::{Commit, CommitFilter, find_commit, list_commits};
+use engine::db::diffs::find_diff;
 use engine::db::repos::Repo;
 use engine::db::uploads::{UploadPack, list_external_ids, list_packs};
 use engine::db::{Conn, Key, Part, Place, Side};
+use engine::diff::Diff;
 use engine::flag_expr::FlagExpr;
 use engine::fold::PackSet;
 use engine::id::UploadId;
 use engine::model::{FileCoverage, State as LineState};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -23,11 +27,19 @@ use super::rest::report::code;
 use super::rest::{CommitKey, Detail, RepoKey};
 use crate::app::App;
 use crate::auth::viewer::Viewer;
+use crate::diffs;
 use crate::error::{Error, Result};
+use crate::middleware::base::BaseUrl;
 use crate::times::iso;
 
 /// Uploads whose evidence one answer looks into.
 const UPLOADS_MAX: usize = 1_000;
+/// What a path keeps of its spelling in a URL.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_');
 /// Commits that one answer walks back, at most and unless asked.
 const COMMITS_MAX: i64 = 500;
 const COMMITS_USUAL: i64 = 100;
@@ -215,17 +227,21 @@ pub struct HistoryQuery {
     /// How many commits to look at, at most 500.
     #[param(default = 100, minimum = 1, maximum = 500, nullable = false)]
     pub limit: Option<i64>,
-    /// The commit to begin with, as `next` of an answer names it.
+    /// The commit to begin with, which is of the branch.
     #[param(nullable = false)]
     pub from: Option<String>,
+    /// The newer commit that the first one is compared with; path and line are those of this one then.
+    #[param(nullable = false)]
+    pub after: Option<String>,
 }
 
-/// When a line gained or lost coverage.
+/// When a line gained or lost coverage. It is followed to older commits along the diffs that are known here; where none
+/// is known between two commits, it keeps its path and number.
 #[derive(Serialize, ToSchema)]
 pub struct HistoryBody {
-    /// The file.
+    /// The file in the newest commit.
     pub path: String,
-    /// The line, as each commit numbers it: lines that move are not followed.
+    /// The line in the newest commit.
     pub line: u32,
     /// The branch.
     pub branch: String,
@@ -235,7 +251,7 @@ pub struct HistoryBody {
     pub changes: Vec<LineChange>,
     /// The coverage in the oldest commit that was looked at.
     pub oldest: Option<i8>,
-    /// The commit to go on with; null at the branch's beginning.
+    /// The address to go on with; null where the line or the branch begins.
     pub next: Option<String>,
 }
 
@@ -247,11 +263,16 @@ pub struct LineChange {
     /// When it was made.
     #[schema(format = DateTime)]
     pub timestamp: String,
+    /// The file in this commit.
+    pub path: String,
+    /// The line in this commit.
+    pub line: u32,
     /// The coverage before: 0 a hit, 1 a miss, 2 a partial, -1 ignored; null where the line was not known.
     pub before: Option<i8>,
     /// The coverage since.
     pub after: Option<i8>,
-    /// `gained` where the line was no hit and became one, `lost` the other way, else `changed`.
+    /// `added` where the commit's diff adds the line, `gained` where it was no hit and became one, `lost` the other way,
+    /// else `changed`.
     pub kind: &'static str,
 }
 
@@ -266,12 +287,14 @@ pub async fn get_history(
     Path(key): Path<RepoKey>,
     Path(Rest { rest }): Path<Rest>,
     params: Params,
+    base: BaseUrl,
 ) -> Result<Json<HistoryBody>> {
     let LineKey { path, line } = line_of(&rest)?;
     let query = HistoryQuery {
         branch: params.text("branch"),
         limit: params.number("limit")?,
         from: params.text("from"),
+        after: params.text("after"),
     };
     let (mut conn, _, repo) = viewer
         .readable_repo(&app, &key.service, &key.owner, &key.repo)
@@ -279,17 +302,30 @@ pub async fn get_history(
     let limit = query.limit.unwrap_or(COMMITS_USUAL).clamp(1, COMMITS_MAX);
     let branch = query.branch.unwrap_or_else(|| repo.default_branch.clone());
     let commits = commits_from(&mut conn, &repo, &branch, query.from.as_deref(), limit + 1).await?;
+    let mut walk = Walk::new(&path, line);
+    if let Some(sha) = &query.after {
+        let newer = find_commit(&mut conn, repo.id, sha).await?;
+        walk.look(&app, newer.ok_or_else(|| unknown(sha))?).await?;
+        walk.walked = 0;
+    }
     drop(conn);
-    let mut walk = Walk::default();
+    let mut looked = 0;
     let until = Instant::now() + WALK_MAX;
-    let mut commits = commits.into_iter();
     let mut next = None;
-    for commit in commits.by_ref() {
-        if walk.looked == limit || (walk.looked > 0 && Instant::now() > until) {
-            next = Some(commit.sha);
+    for commit in commits {
+        if looked == limit || (looked > 0 && Instant::now() > until) {
+            let place = [
+                ("branch", &*branch),
+                ("limit", &limit.to_string()),
+                ("from", &commit.sha),
+            ];
+            next = Some(walk.address(&base, &key, &place));
             break;
         }
-        walk.look(&app, commit, &path, line).await?;
+        looked += 1;
+        if !walk.look(&app, commit).await? {
+            break;
+        }
     }
     Ok(Json(HistoryBody {
         path,
@@ -321,6 +357,12 @@ fn line_of(rest: &str) -> Result<LineKey> {
     parts().ok_or_else(|| Error::not_found("Not found."))
 }
 
+fn unknown(sha: &str) -> Error {
+    Error::not_found(format!(
+        "The commit {sha} is not in our records. Please specify valid commit."
+    ))
+}
+
 /// The branch's commits, newest first, from that one on.
 async fn commits_from(
     conn: &mut Conn,
@@ -329,11 +371,6 @@ async fn commits_from(
     from: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Commit>> {
-    let unknown = |sha: &str| {
-        Error::not_found(format!(
-            "The commit {sha} is not in our records. Please specify valid commit."
-        ))
-    };
     let filter = CommitFilter {
         branch: Some(branch.to_owned()),
         ..CommitFilter::default()
@@ -358,46 +395,115 @@ async fn commits_from(
 }
 
 /// A walk from newer commits to older ones.
-#[derive(Default)]
 struct Walk {
-    looked: i64,
+    /// Commits with a report that were looked at.
     walked: u64,
+    /// Where the line is in the commit that was looked at last.
+    path: String,
+    line: u32,
     /// The commit that was looked at last, and what it says of the line.
     newer: Option<(Commit, Option<i8>)>,
     changes: Vec<LineChange>,
 }
 
 impl Walk {
-    /// Looks at an older commit. One without a report says nothing.
-    async fn look(&mut self, app: &App, commit: Commit, path: &str, line: u32) -> Result<()> {
-        self.looked += 1;
-        let packs = list_packs(&mut app.db.read().await?, commit.id).await?;
-        if packs.is_empty() {
-            return Ok(());
+    fn new(path: &str, line: u32) -> Walk {
+        Walk {
+            walked: 0,
+            path: path.to_owned(),
+            line,
+            newer: None,
+            changes: Vec::new(),
         }
-        let file = app.folds.file(&PackSet::of_uploads(&packs)?, path).await?;
+    }
+
+    /// Looks at an older commit, and tells whether older ones may have the line. One without a report says nothing.
+    async fn look(&mut self, app: &App, commit: Commit) -> Result<bool> {
+        let mut conn = app.db.read().await?;
+        let packs = list_packs(&mut conn, commit.id).await?;
+        if packs.is_empty() {
+            return Ok(true);
+        }
+        let known = match &self.newer {
+            Some((newer, _)) => {
+                find_diff(&mut conn, commit.repo_id, &commit.sha, &newer.sha).await?
+            }
+            None => None,
+        };
+        drop(conn);
+        let (path, line) = (self.path.clone(), self.line);
+        if let Some(diff) = known
+            && self.follow(&*diffs::read(app, &diff).await?).is_break()
+        {
+            self.change(None, path, line, "added");
+            return Ok(false);
+        }
+        let packs = PackSet::of_uploads(&packs)?;
+        let file = app.folds.file(&packs, &self.path).await?;
         let coverage = file.and_then(|file| {
             let mut rows = file.rows();
-            rows.find(|(own, _)| *own == line)
+            rows.find(|(own, _)| *own == self.line)
                 .and_then(|(_, row)| code(row.coverage()))
         });
         self.walked += 1;
-        if let Some((newer, after)) = self.newer.replace((commit, coverage))
-            && after != coverage
-        {
-            self.changes.push(LineChange {
-                commit_sha: newer.sha,
-                timestamp: iso(newer.timestamp_us),
-                before: coverage,
-                after,
-                kind: match (coverage, after) {
-                    (_, Some(0)) => "gained",
-                    (Some(0), _) => "lost",
-                    _ => "changed",
-                },
-            });
+        let after = self.newer.as_ref().map(|(_, after)| *after);
+        match (coverage, after) {
+            (_, None) => {}
+            (before, Some(after)) if before == after => {}
+            (_, Some(Some(0))) => self.change(coverage, path, line, "gained"),
+            (Some(0), _) => self.change(coverage, path, line, "lost"),
+            _ => self.change(coverage, path, line, "changed"),
         }
-        Ok(())
+        self.newer = Some((commit, coverage));
+        Ok(true)
+    }
+
+    /// Goes to where the line was before a diff; breaks if the diff adds it.
+    fn follow(&mut self, diff: &Diff) -> ControlFlow<()> {
+        let Some(file) = diff.find(&self.path) else {
+            return ControlFlow::Continue(());
+        };
+        match (file.base_path(), file.line_in_base(self.line)) {
+            (Some(path), Some(line)) => {
+                self.line = line;
+                self.path = path.to_owned();
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    /// Notes that the commit that was looked at last says something else of the line than the one before.
+    fn change(&mut self, before: Option<i8>, path: String, line: u32, kind: &'static str) {
+        let Some((newer, after)) = &self.newer else {
+            return;
+        };
+        self.changes.push(LineChange {
+            commit_sha: newer.sha.clone(),
+            timestamp: iso(newer.timestamp_us),
+            path,
+            line,
+            before,
+            after: *after,
+            kind,
+        });
+    }
+
+    /// Where the walk goes on, from such a place on.
+    fn address(&self, base: &BaseUrl, key: &RepoKey, place: &[(&str, &str)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(place);
+        if let Some((newer, _)) = &self.newer {
+            query.append_pair("after", &newer.sha);
+        }
+        let RepoKey {
+            service,
+            owner,
+            repo,
+        } = key;
+        let path = utf8_percent_encode(&self.path, IN_PATH);
+        let (base, line, query) = (&base.0, self.line, query.finish());
+        format!("{base}/api/v2/{service}/{owner}/repos/{repo}/lines/{path}/{line}/history?{query}")
     }
 }
 

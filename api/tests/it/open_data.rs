@@ -265,19 +265,59 @@ async fn history_tells_when_a_line_gained_or_lost_coverage() {
     }
     insta::assert_json_snapshot!("history", history);
     let part = json_of(&api, &format!("{path}?limit=2")).await;
-    assert_eq!(
-        (&part["walked"], &part["next"]),
-        (&json!(2), &json!("2".repeat(40)))
-    );
-    let rest = json_of(&api, &format!("{path}?from={}", "2".repeat(40))).await;
-    assert_eq!(rest["changes"][0]["kind"], "gained");
-    assert_eq!((&rest["walked"], &rest["next"]), (&json!(2), &Value::Null));
+    let next = part["next"].as_str().unwrap();
+    let (_, next) = next.split_once("/repos/").unwrap();
+    let rest = json_of(&api, next).await;
+    assert_eq!((&part["walked"], &rest["walked"]), (&json!(2), &json!(2)));
+    let kinds = |body: &Value| {
+        let changes = body["changes"].as_array().unwrap().iter();
+        changes
+            .map(|change| change["kind"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!([kinds(&part), kinds(&rest)].concat(), kinds(&history));
+    assert_eq!((&rest["oldest"], &rest["next"]), (&json!(1), &Value::Null));
     for (path, status) in [
         ("gadgets/lines/a.c/0/history", 404),
         ("gadgets/lines/a.c/1", 404),
         ("gadgets/lines/a.c/1/history?limit=x", 400),
         ("gadgets/lines/a.c/1/history?from=none", 404),
+        ("gadgets/lines/a.c/1/history?after=none", 404),
     ] {
         assert_eq!(get(&api, path, &[]).await.status(), status, "{path}");
     }
+}
+
+#[tokio::test]
+async fn history_follows_a_line_through_diffs_to_where_it_was_added() {
+    let api = Api::start().await;
+    let token = api.app.upload_token("github/acme/gadgets").await;
+    for (sha, report) in [
+        ("1", "SF:old.c\nDA:1,1\nend_of_record\n"),
+        ("2", "SF:old.c\nDA:1,1\nDA:2,0\nend_of_record\n"),
+        ("3", "SF:new.c\nDA:1,0\nDA:4,3\nend_of_record\n"),
+    ] {
+        let facts = json!({"commitid": sha.repeat(40), "branch": "main"});
+        api.upload(&token, "gadgets", facts, "lcov.info", report)
+            .await;
+    }
+    let added = "diff --git a/old.c b/old.c\n--- a/old.c\n+++ b/old.c\n@@ -1,0 +2 @@\n+two\n";
+    let moved = "diff --git a/old.c b/new.c\nrename from old.c\nrename to new.c\n--- a/old.c\n+++ b/new.c\n\
+        @@ -0,0 +1,2 @@\n+x\n+y\n";
+    for (base, head, diff) in [("1", "2", added), ("2", "3", moved)] {
+        let [base, head] = [base, head].map(|sha| sha.repeat(40));
+        let given = reqwest::Client::new()
+            .put(format!(
+                "{}/api/v2/github/acme/repos/gadgets/compare/diff?base={base}&head={head}",
+                api.app.url
+            ))
+            .header("authorization", format!("token {token}"))
+            .body(diff);
+        assert_eq!(given.send().await.unwrap().status(), 201);
+    }
+    let mut history = json_of(&api, "gadgets/lines/new.c/4/history").await;
+    for change in history["changes"].as_array_mut().unwrap() {
+        assert!(change["timestamp"].take().is_string());
+    }
+    insta::assert_json_snapshot!("history_through_diffs", history);
 }
