@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use crate::handlers::{
     badges, blobs, branches, bundles, commits, compare, components, downloads, events, exports,
     flags, graphs, health, journal, legacy, lines, paths, pulls, reports, repos, test_analytics,
-    test_results, tokens, trend, uploads, users, verdicts, what_if, yamls,
+    test_results, tokens, trend, uploads, users, validate, verdicts, what_if, yamls,
 };
 
 /// What the paths begin with that are told from the server's root, not from that of the API.
@@ -116,6 +116,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
         pulls::list_old_pulls,
         pulls::get_old_pull,
         pulls::set_base,
+        validate::tell_usage,
+        validate::validate,
+        validate::validate_v2,
         health::tell_version,
         health::readyz,
     ),

@@ -146,6 +146,11 @@ pub async fn get_export(
     if let Some(unchanged) = tag.unchanged(&headers) {
         return Ok(unchanged);
     }
+    let details = match form {
+        Form::Plain(_) => HashMap::new(),
+        Form::Stored => list_details(&mut conn, commit.id).await?,
+    };
+    drop(conn); // Folding takes long.
     let files = Files {
         folds: app.folds.clone(),
         header: app.folds.report(&packs).await?,
@@ -153,11 +158,8 @@ pub async fn get_export(
         next: 0,
     };
     let body = match form {
-        Form::Plain(format) => {
-            drop(conn);
-            start_plain(&app, files, format, uploads.len()).await?
-        }
-        Form::Stored => start_stored(&app, &mut conn, files, commit.id, uploads).await?,
+        Form::Plain(format) => start_plain(&app, files, format, uploads.len()).await?,
+        Form::Stored => start_stored(&app, files, &uploads, &details).await?,
     };
     let mut answer = Response::new(body);
     let content_type = HeaderValue::from_static(form.content_type());
@@ -187,15 +189,13 @@ async fn start_plain(app: &App, files: Files, format: Format, uploads: usize) ->
 /// The stored form names what each upload says of each line, so that each upload's files are read beside the report's.
 async fn start_stored(
     app: &App,
-    conn: &mut Conn,
     files: Files,
-    commit: CommitId,
-    uploads: Vec<UploadPack>,
+    uploads: &[UploadPack],
+    details: &HashMap<UploadId, UploadDetail>,
 ) -> Result<Body> {
     let mut said = Vec::with_capacity(uploads.len());
     let mut sessions = Vec::with_capacity(uploads.len());
-    let details = list_details(conn, commit).await?;
-    for upload in &uploads {
+    for upload in uploads {
         let Some(detail) = details.get(&upload.upload_id) else {
             continue;
         };

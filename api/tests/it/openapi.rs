@@ -151,11 +151,24 @@ fn name_what_exists(parameter: &mut Value) {
 #[tokio::test]
 async fn made_up_calls_of_every_operation_are_answered_as_described() {
     let api = Api::start().await;
+    let token = api.app.admin_token("acme").await;
+    make_up_calls(&api, &format!("Bearer {token}"), ".*").await;
+}
+
+#[tokio::test]
+async fn made_up_calls_of_uploaders_are_answered_as_described() {
+    let api = Api::start().await;
+    let token = api.app.upload_token("github/acme/widgets").await;
+    make_up_calls(&api, &format!("token {token}"), "^/upload/|/compare/diff$").await;
+}
+
+/// Has calls made up by whoever this is, of the operations whose paths match.
+async fn make_up_calls(api: &Api, authorization: &str, paths: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let (mut schema, path) = described(&api, folder.path()).await;
+    let (mut schema, path) = described(api, folder.path()).await;
     from_root(&mut schema);
     std::fs::write(&path, schema.to_string()).unwrap();
-    let bearer = format!("Authorization: Bearer {}", api.token);
+    let authorization = format!("Authorization: {authorization}");
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
         response_headers_conformance,response_schema_conformance";
     let output = run(
@@ -167,7 +180,7 @@ async fn made_up_calls_of_every_operation_are_answered_as_described() {
             "--url",
             &api.app.url,
             "--header",
-            &bearer,
+            &authorization,
             "--checks",
             checks,
             "--phases",
@@ -176,6 +189,8 @@ async fn made_up_calls_of_every_operation_are_answered_as_described() {
             EXAMPLES,
             "--seed",
             SEED,
+            "--include-path-regex",
+            paths,
             "--exclude-path-regex",
             "/events$", // its answer has no end
             "--continue-on-failure",

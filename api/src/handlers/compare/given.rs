@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::super::rest::params::Params;
 use super::super::rest::{Detail, RepoKey};
 use crate::app::App;
+use crate::auth::scope::Scope;
 use crate::auth::upload::{Target, find_token, header_token, opens};
 use crate::auth::viewer::{Viewer, Who, service_name};
 use crate::diffs;
@@ -41,7 +42,7 @@ pub struct GivenBody {
 }
 
 /// `PUT …/compare/diff?base=…&head=…`: the output of `git diff base...head`, for a server that no git provider tells
-/// it. By the repository's upload token, or an API token that sees the repository.
+/// it. By the repository's upload token, or an API token that sees the repository and allows uploads or changes.
 #[utoipa::path(put, path = "/{service}/{owner}/repos/{repo}/compare/diff", tag = "compare",
     params(RepoKey, ("base" = String, Query, description = "the hash of the commit that the diff starts from"),
         ("head" = String, Query, description = "the hash of the commit that it leads to")),
@@ -122,6 +123,9 @@ async fn writable_repo(
     let target = Target { owner, repo };
     let may = match &token {
         Some(token) => opens(token, &target),
+        None if !viewer.allows(Scope::Upload) && !viewer.allows(Scope::Write) => {
+            return viewer.require(Scope::Upload).map(|()| target);
+        }
         None => viewer.private_repos(target.owner.id) == engine::db::repos::PrivateRepos::All,
     };
     may.then_some(target).ok_or_else(Error::forbidden)
