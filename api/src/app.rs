@@ -21,6 +21,7 @@ use crate::diffs::Fetching;
 use crate::forges::Forges;
 use crate::handlers::graphs::Drawn;
 use crate::handlers::rest::etag::Answers;
+use crate::middleware::limit::Backlog;
 use crate::sync::Sync;
 
 /// Processes that share a data folder, at most.
@@ -55,6 +56,8 @@ pub struct App {
     pub graphs: Arc<Drawn>,
     /// Answers that were given.
     pub answers: Arc<Answers>,
+    /// How many jobs wait.
+    pub backlog: Arc<Backlog>,
     /// Says that the cache's folder is this process's own.
     _cache_lock: Arc<File>,
 }
@@ -70,12 +73,15 @@ impl App {
         let blobs = open_blobs(&config, clock.clone()).await?;
         let (folder, cache_lock) = claim_cache(&data.join("cache"))?;
         let cache = Arc::new(Cache::open(&folder, CacheLimits::default())?);
-        let folds = Folds::new(cache, blobs.clone());
         let yamls = Yamls::new(config.site.clone());
         let forges = Forges::connect(&config.forges)?;
-        let shared: Arc<dyn Shared> = match &config.redis_url {
-            Some(url) => Arc::new(Redis::open(url.expose(), clock.clone())?),
-            None => Arc::new(Memory::new(clock.clone())),
+        let folds = Folds::new(cache, blobs.clone());
+        let (shared, folds): (Arc<dyn Shared>, Folds) = match &config.redis_url {
+            Some(url) => {
+                let redis = Arc::new(Redis::open(url.expose(), clock.clone())?);
+                (redis.clone(), folds.with_shared(redis))
+            }
+            None => (Arc::new(Memory::new(clock.clone())), folds),
         };
         Ok(App {
             db,
@@ -91,6 +97,7 @@ impl App {
             shared,
             key,
             graphs: Arc::default(),
+            backlog: Arc::default(),
             _cache_lock: Arc::new(cache_lock),
         })
     }
@@ -121,6 +128,7 @@ impl App {
             name,
             self.config.jobs,
         )
+        .with_shared(self.shared.clone())
         .with_errand(Arc::new(Sync(self.clone())))
     }
 }

@@ -16,6 +16,8 @@ pub const CALL_MAX_BYTES: usize = 25 << 20;
 pub const UPLOAD_URL_US: i64 = 15 * 60 * 1_000_000;
 /// How long the answer to a read may take to begin.
 pub const READ_DEADLINE: Duration = Duration::from_secs(3);
+/// Jobs that may wait before no new uploads are taken, unless the configuration says otherwise.
+const QUEUE_MAX: i64 = 1_000_000;
 /// How long what has begun may go on after the signal to stop; supervisors kill a little later.
 const DRAIN: Duration = Duration::from_secs(20);
 /// Wrong API tokens that one peer may send, a second.
@@ -40,6 +42,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Upload calls that one peer may make, a second.
     pub uploads_per_second: u32,
+    /// Jobs that may wait before no new uploads are taken.
+    pub queue_max: i64,
     /// Jobs that run at once.
     pub jobs: usize,
     /// How git providers are reached, by the stored word for each.
@@ -73,6 +77,7 @@ impl Config {
             redis_url: None,
             public_url: None,
             uploads_per_second: 1000,
+            queue_max: QUEUE_MAX,
             jobs: std::thread::available_parallelism().map_or(2, usize::from) * 2,
             forges: BTreeMap::new(),
             site: Site::default(),

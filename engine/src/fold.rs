@@ -1,7 +1,9 @@
 //! Reports as folds: the join of the packs of a set of uploads, cached under the hash of their names.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use rayon::prelude::*;
@@ -11,7 +13,8 @@ use crate::blob::Blobs;
 use crate::cache::{Cache, CacheKey};
 use crate::db::uploads::UploadPack;
 use crate::model::FileCoverage;
-use crate::pack::{EncodedFile, FileEntry, Header, OpenReport, Pack, PackName, decode_chunk};
+use crate::pack::{self, EncodedFile, FileEntry, Header, OpenReport, Pack, PackName, decode_chunk};
+use crate::shared::Shared;
 use crate::{Error, Result};
 
 /// How often a report is made again when its entries are evicted while it is read.
@@ -28,6 +31,13 @@ const JOINED_AT_ONCE_BYTES: usize = 256 << 20;
 
 /// Packs of the sets that were folded lately, in all, 32 bytes each.
 const RECENT_PACKS: usize = 1 << 14;
+
+/// Bytes of the chunks of a fold that is left for other nodes, at most.
+const SHARED_MAX_BYTES: usize = 32 << 20;
+/// So long is it left.
+const SHARED_KEEPS: Duration = Duration::from_secs(3600);
+/// Folds of which a node remembers that it has left them.
+const SHARED_KNOWN: usize = 1 << 10;
 
 /// Heavy work that is under way at once for each core: while one waits for the disk, another computes.
 const TURNS_PER_CORE: usize = 4;
@@ -85,6 +95,11 @@ impl PackSet {
         hex::encode(self.key())
     }
 
+    /// Whether it is no fold, but at most one pack.
+    fn is_lone(&self) -> bool {
+        self.joined.len() + self.beside.len() < 2
+    }
+
     /// Whether there is no pack.
     pub fn is_empty(&self) -> bool {
         self.joined.is_empty() && self.beside.is_empty()
@@ -108,6 +123,31 @@ pub struct Folds {
     running: Arc<Running>,
     recent: Arc<Mutex<Recent>>,
     turns: Arc<Semaphore>,
+    others: Option<Others>,
+    counts: Arc<Counts>,
+}
+
+/// Where folds are left for other nodes, and which were.
+#[derive(Clone)]
+struct Others {
+    shared: Arc<dyn Shared>,
+    left: Arc<quick_cache::sync::Cache<CacheKey, ()>>,
+}
+
+/// Where reports were found.
+#[derive(Default)]
+struct Counts {
+    memory: AtomicU64,
+    cache: AtomicU64,
+    others: AtomicU64,
+    joined: AtomicU64,
+    extended: AtomicU64,
+}
+
+impl Counts {
+    fn add(place: &AtomicU64) {
+        place.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The reports that are being made, each with the lock of those who want it at once.
@@ -123,7 +163,36 @@ impl Folds {
             running: Arc::default(),
             recent: Arc::default(),
             turns: Arc::new(Semaphore::new(TURNS_PER_CORE * cores)),
+            others: None,
+            counts: Arc::default(),
         }
+    }
+
+    /// The same, which leaves folds for other nodes, and takes theirs.
+    pub fn with_shared(mut self, shared: Arc<dyn Shared>) -> Folds {
+        let left = Arc::new(quick_cache::sync::Cache::new(SHARED_KNOWN));
+        self.others = Some(Others { shared, left });
+        self
+    }
+
+    /// How many reports were found in each place, since the start: in memory, in the cache, with other nodes; joined from
+    /// packs; joined from packs and the fold of a part of them.
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
+        let Counts {
+            memory,
+            cache,
+            others,
+            joined,
+            extended,
+        } = &*self.counts;
+        [
+            ("memory", memory),
+            ("cache", cache),
+            ("others", others),
+            ("joined", joined),
+            ("extended", extended),
+        ]
+        .map(|(place, count)| (place, count.load(Ordering::Relaxed)))
     }
 
     /// Stores a new pack: in the object store, then in the cache. Idempotent.
@@ -143,16 +212,80 @@ impl Folds {
         }
         let key = packs.key();
         if let Some(header) = self.cache.header_in_memory(&key) {
+            Counts::add(&self.counts.memory);
             return Ok(header);
         }
         if let Some(header) = self.cached(key).await? {
+            Counts::add(&self.counts.cache);
             return Ok(header);
         }
         let turn = Turn::of(key, &self.running);
         let _alone = turn.lock.lock().await;
-        match self.cached(key).await? {
-            Some(header) => Ok(header),
-            None => self.fold(key, packs).await,
+        if let Some(header) = self.cached(key).await? {
+            Counts::add(&self.counts.cache);
+            return Ok(header);
+        }
+        if let Some(header) = self.take_shared(key, packs).await? {
+            Counts::add(&self.counts.others);
+            self.remember(packs);
+            return Ok(header);
+        }
+        self.fold(key, packs).await
+    }
+
+    /// Leaves the report of these packs for other nodes, if there are any: what is joined from several packs, is in the
+    /// cache, and is not too large. Costs its compression, once.
+    pub async fn share(&self, packs: &PackSet) {
+        let key = packs.key();
+        let Some(others) = &self.others else { return };
+        if packs.is_lone() || others.left.get(&key).is_some() {
+            return;
+        }
+        let cache = self.cache.clone();
+        let packed = self.in_turn(move || {
+            let report = open_cached(&cache, key)?;
+            let report = report.filter(|report| report.size_bytes() <= SHARED_MAX_BYTES);
+            report.map(pack::pack).transpose()
+        });
+        match packed.await {
+            Ok(Some(pack)) => {
+                let bytes = [&pack.name().0[..], pack.bytes()].concat();
+                let name = shared_name(&key);
+                others.shared.put(&name, bytes.into(), SHARED_KEEPS).await;
+                others.left.insert(key, ());
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a fold is not shared"),
+        }
+    }
+
+    /// The report of these packs as another node has left it, in the cache now.
+    async fn take_shared(&self, key: CacheKey, packs: &PackSet) -> Result<Option<Arc<Header>>> {
+        let Some(others) = self.others.as_ref().filter(|_| !packs.is_lone()) else {
+            return Ok(None);
+        };
+        let Some(bytes) = others.shared.get(&shared_name(&key)).await else {
+            return Ok(None);
+        };
+        others.left.insert(key, ());
+        let cache = self.cache.clone();
+        self.in_turn(move || {
+            let Some((name, rest)) = bytes.split_first_chunk() else {
+                return Ok(None);
+            };
+            let Ok(pack) = Pack::open(PackName(*name), bytes.slice_ref(rest)) else {
+                return Ok(None);
+            };
+            cache.insert(key, pack.report())?;
+            Ok(Some(pack.report().shared_header()))
+        })
+        .await
+    }
+
+    /// Remembers that the cache has the fold of these packs, if it is of use for others.
+    fn remember(&self, packs: &PackSet) {
+        if packs.beside.is_empty() && packs.joined.len() > 1 {
+            self.recent().push(packs);
         }
     }
 
@@ -307,12 +440,17 @@ impl Folds {
 
     async fn fold_once(&self, key: CacheKey, packs: &PackSet) -> Result<Arc<Header>> {
         let (part, missing) = match self.open_part(packs).await? {
-            Some((part, missing)) => (part, missing),
-            None => (
-                OpenReport::default(),
-                packs.joined.iter().copied().collect(),
-            ),
+            Some((part, missing)) => {
+                Counts::add(&self.counts.extended);
+                (part, missing)
+            }
+            None => {
+                Counts::add(&self.counts.joined);
+                let all = packs.joined.iter().copied().collect();
+                (OpenReport::default(), all)
+            }
         };
+        let is_cheap = !part.header().files.is_empty();
         let joined = self.join_packs(part, missing).await?;
         let beside = packs.beside.iter().copied().collect();
         let beside = self.join_packs(OpenReport::default(), beside).await?;
@@ -325,8 +463,10 @@ impl Folds {
             Ok(report.shared_header())
         });
         let header = header.await?;
-        if packs.beside.is_empty() && packs.joined.len() > 1 {
-            self.recent().push(packs);
+        self.remember(packs);
+        if self.others.is_some() && !is_cheap {
+            let (folds, packs) = (self.clone(), packs.clone());
+            tokio::spawn(async move { folds.share(&packs).await });
         }
         Ok(header)
     }
@@ -375,6 +515,11 @@ impl Folds {
         let bytes = self.blobs.get(&name.blob_key()).await?;
         blocking(move || Ok(Pack::open(name, bytes)?.report().clone())).await
     }
+}
+
+/// What other nodes know a fold by.
+fn shared_name(key: &CacheKey) -> String {
+    format!("fold:{}", hex::encode(key))
 }
 
 fn read_some(

@@ -377,6 +377,15 @@ pub async fn depth(conn: &mut Conn) -> Result<Depth> {
     })
 }
 
+/// How many jobs wait, counted up to a limit.
+pub async fn waiting(conn: &mut Conn, limit: i64) -> Result<i64> {
+    const SQL: &str = "select cast(count(*) as bigint) from
+        (select 1 from job where state = 'ready' limit $1) as waiting";
+    Ok(on!(conn, |c| sqlx::query_scalar(SQL)
+        .bind(limit)
+        .fetch_one(c))?)
+}
+
 /// How many jobs are due or running: 0 when there is nothing to do now.
 pub async fn unfinished(conn: &mut Conn, now_us: i64) -> Result<i64> {
     const SQL: &str = "select cast(count(*) as bigint) from job

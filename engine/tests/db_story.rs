@@ -779,6 +779,7 @@ fn new_upload(repo: RepoId, commit: CommitId, flags: &[&str]) -> NewUpload {
         env: None,
         storage_path: format!("raw/{id}"),
         envelope: Envelope::V1,
+        attempt: None,
         uploader: None,
         flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
     }

@@ -16,8 +16,8 @@ use engine::db::commits::{
 use engine::db::journal::{Step, Verdict, insert_step};
 use engine::db::measures::set_measures;
 use engine::db::uploads::{
-    self, Envelope, Upload, UploadKind, UploadPack, UploadState, list_packs, list_upload_flags,
-    mark_error, mark_merged, mark_processed,
+    self, Envelope, Upload, UploadKind, UploadPack, UploadState, list_attempts, list_packs,
+    list_upload_flags, mark_error, mark_merged, mark_processed, set_superseded,
 };
 use engine::db::{Conn, Db};
 use engine::fold::{Folds, PackSet};
@@ -25,6 +25,7 @@ use engine::id::{CommitId, JournalId, RepoId, UploadId};
 use engine::mmap::Mapped;
 use engine::pack::{self, Pack};
 use engine::queue::{self, Job, NewJob, Retried};
+use engine::shared::{Memory, Shared};
 use engine::{Error, Result};
 use futures_util::FutureExt as _;
 use regex::Regex;
@@ -34,12 +35,14 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::arrival::{self, ARRIVE};
+use crate::attempts;
 use crate::bundle::Bundle;
 use crate::carry;
 use crate::envelope::Kind;
 use crate::error::UploadError;
 use crate::measure::measure;
 use crate::process::{Outcome, process};
+use crate::repeats::{Reading, ReadingKey, Repeats};
 use crate::yamls::{Effective, Yamls};
 
 /// Reads an upload whose bytes are durable.
@@ -174,6 +177,7 @@ pub struct Worker {
     name: String,
     concurrency: usize,
     errands: Vec<Arc<dyn Errand>>,
+    repeats: Repeats,
     /// Permits of a MiB each, so that large uploads wait for each other.
     reading: Arc<Semaphore>,
 }
@@ -190,6 +194,7 @@ impl Worker {
         concurrency: usize,
     ) -> Worker {
         let reading = Arc::new(Semaphore::new(READING_MIB as usize));
+        let repeats = Repeats::new(Arc::new(Memory::new(clock.clone())));
         Worker {
             db,
             blobs,
@@ -199,6 +204,7 @@ impl Worker {
             name,
             concurrency,
             errands: Vec::new(),
+            repeats,
             reading,
         }
     }
@@ -206,6 +212,12 @@ impl Worker {
     /// The same worker, which runs these errands, too.
     pub fn with_errand(mut self, errand: Arc<dyn Errand>) -> Worker {
         self.errands.push(errand);
+        self
+    }
+
+    /// The same worker, which shares with others what was read lately.
+    pub fn with_shared(mut self, shared: Arc<dyn Shared>) -> Worker {
+        self.repeats = Repeats::new(shared);
         self
     }
 
@@ -328,15 +340,25 @@ impl Worker {
         if upload.kind != UploadKind::Coverage {
             return self.keep(job, upload, commit).await;
         }
+        let (begun_us, joined) = (self.clock.now_us(), effective.settings.joins(&flags));
+        let key = ReadingKey::new(&upload, &flags, &effective);
+        if let Some(key) = &key
+            && let Some(mut reading) = self.repeats.find(key, begun_us).await
+        {
+            reading
+                .message
+                .push_str("; the same bytes were read before");
+            let read = (reading, joined);
+            return self.merge(job, upload, commit, read, [begun_us; 3]).await;
+        }
         let _memory = self.reading.acquire_many(estimate_mib(&upload)).await;
-        let begun_us = self.clock.now_us();
         let file = self.blobs.open(&upload.storage_path).await?;
         let kind = match upload.envelope {
             Envelope::V1 => Kind::V1,
             Envelope::Legacy => Kind::Legacy,
         };
-        let (clock, joined) = (self.clock.clone(), effective.settings.joins(&flags));
-        let read = tokio::task::spawn_blocking(move || -> Result<Read> {
+        let clock = self.clock.clone();
+        let read = tokio::task::spawn_blocking(move || -> Result<_> {
             let body = Mapped::sealed(file)?;
             let outcome = process(&body, kind, &effective.settings, &flags, clock.now_us());
             let parsed_us = clock.now_us();
@@ -344,74 +366,60 @@ impl Worker {
                 Some(_) => None,
                 None => Some(pack::encode(&outcome.files, 1)?),
             };
-            Ok(Read {
-                outcome,
-                pack,
-                joined,
-                parsed_us,
-                packed_us: clock.now_us(),
-            })
+            Ok((outcome, pack, [begun_us, parsed_us, clock.now_us()]))
         });
-        let read = read.await.map_err(|error| Error::Closed {
+        let (outcome, pack, times) = read.await.map_err(|error| Error::Closed {
             what: format!("parser thread ({error})"),
         })??;
-        match read.pack.clone() {
-            Some(pack) => {
-                self.folds.store(pack).await?;
-                self.merge(job, upload, commit, read, begun_us).await
-            }
-            None => self.reject(job, upload, commit, read, begun_us).await,
+        let Some(pack) = pack else {
+            return self.reject(job, upload, commit, outcome, times).await;
+        };
+        let reading = reading_of(&outcome, &pack)?;
+        self.folds.store(pack).await?;
+        if let Some(key) = &key {
+            self.repeats.keep(key, &reading, begun_us).await;
         }
+        let read = (reading, joined);
+        self.merge(job, upload, commit, read, times).await
     }
 
-    /// Makes a pack part of its commit.
+    /// Makes a pack part of its commit. `times` are when reading began, when it ended, and when the pack was made.
     async fn merge(
         &self,
         job: &Job,
         upload: Upload,
         commit: Commit,
-        read: Read,
-        begun_us: i64,
+        (reading, joined): (Reading, bool),
+        [begun_us, parsed_us, packed_us]: [i64; 3],
     ) -> Result<()> {
         let (job, clock) = (job.clone(), self.clock.clone());
         let span = upload_span(&upload, &commit);
         let merged = self.db.write(move |conn| {
             Box::pin(async move {
                 let now_us = clock.now_us();
-                let pack = read.pack.as_ref().expect("only read uploads are merged");
-                let totals = serde_json::to_string(&read.outcome.totals)
-                    .map_err(|e| Error::invalid("totals", e))?;
-                if mark_merged(
-                    conn,
-                    upload.id,
-                    &pack.name().to_string(),
-                    Some(&totals),
-                    read.joined,
-                    now_us,
-                )
-                .await?
-                {
+                let (pack, totals) = (&reading.pack, Some(&*reading.totals));
+                if mark_merged(conn, upload.id, pack, totals, joined, now_us).await? {
                     let id = Some(upload.id);
-                    let (verdict, code, message) = read.verdict();
-                    let parsed = (begun_us, read.parsed_us);
-                    Note::new(&commit, id, "parsed", message, parsed)
-                        .with_verdict(verdict, code)
-                        .with_detail(read.detail())
+                    let verdict = match reading.code {
+                        None => Verdict::Ok,
+                        Some(_) => Verdict::Warning,
+                    };
+                    let parsed = (begun_us, parsed_us);
+                    Note::new(&commit, id, "parsed", reading.message, parsed)
+                        .with_verdict(verdict, reading.code.as_deref())
+                        .with_detail(reading.detail)
                         .write(conn)
                         .await?;
-                    let message = format!(
-                        "{} bytes for {} lines",
-                        pack.bytes().len(),
-                        read.outcome.totals.lines
-                    );
-                    let detail = json!({ "pack": pack.name().to_string() });
-                    let packed = (read.parsed_us, read.packed_us);
+                    let (bytes, lines) = (reading.pack_bytes, reading.lines);
+                    let message = format!("{bytes} bytes for {lines} lines");
+                    let detail = json!({ "pack": reading.pack });
+                    let packed = (parsed_us, packed_us);
                     Note::new(&commit, id, "packed", message, packed)
                         .with_detail(detail)
                         .write(conn)
                         .await?;
                     let message = "part of the commit's report".to_string();
-                    let merged = (read.packed_us, now_us);
+                    let merged = (packed_us, now_us);
                     Note::new(&commit, id, "merged", message, merged)
                         .write(conn)
                         .await?;
@@ -432,16 +440,13 @@ impl Worker {
         job: &Job,
         upload: Upload,
         commit: Commit,
-        read: Read,
-        begun_us: i64,
+        outcome: Outcome,
+        [begun_us, parsed_us, _]: [i64; 3],
     ) -> Result<()> {
         let (job, clock) = (job.clone(), self.clock.clone());
         let span = upload_span(&upload, &commit);
-        let error = read
-            .outcome
-            .error
-            .clone()
-            .expect("only failed uploads are rejected");
+        let detail = detail_of(&outcome);
+        let error = outcome.error.expect("only failed uploads are rejected");
         let logged = error.clone();
         let rejected = self.db.write(move |conn| {
             Box::pin(async move {
@@ -450,11 +455,11 @@ impl Worker {
                 let params =
                     json!({ "location": upload.storage_path, "message": message }).to_string();
                 if mark_error(conn, upload.id, code.as_str(), &params, now_us).await? {
-                    let parsed = (begun_us, read.parsed_us);
+                    let parsed = (begun_us, parsed_us);
                     let code = Some(code.as_str());
                     Note::new(&commit, Some(upload.id), "parsed", message, parsed)
                         .with_verdict(Verdict::Error, code)
-                        .with_detail(read.detail())
+                        .with_detail(detail)
                         .write(conn)
                         .await?;
                     enqueue_refresh(conn, commit.id, now_us).await?;
@@ -526,11 +531,13 @@ impl Worker {
         let mut conn = self.db.read().await?;
         let commit = get_commit(&mut conn, commit).await?;
         let effective = self.yamls.of_commit(&mut conn, commit.id).await?;
+        self.supersede(&mut conn, &commit).await?;
         let uploads = self.carry(&mut conn, &commit, &effective).await?;
-        let failed = uploads::count_by_state(&mut conn, commit.id)
-            .await?
-            .contains_key(&UploadState::Error);
+        let states = uploads::count_by_state(&mut conn, commit.id).await?;
         drop(conn);
+        let failed = states.contains_key(&UploadState::Error);
+        let awaits = [UploadState::Started, UploadState::Uploaded];
+        let is_last = !awaits.iter().any(|state| states.contains_key(state));
         let begun_us = self.clock.now_us();
         let packs = PackSet::of_uploads(&uploads)?;
         let mut totals = self.folds.report(&packs).await?.totals();
@@ -579,7 +586,38 @@ impl Worker {
                 queue::finish(conn, &job).await
             })
         });
-        refreshed.await
+        refreshed.await?;
+        if is_last {
+            self.folds.share(&packs).await;
+        }
+        Ok(())
+    }
+
+    /// Has uploads give way to those of newer attempts.
+    async fn supersede(&self, conn: &mut Conn, commit: &Commit) -> Result<()> {
+        let changed = attempts::changed(&list_attempts(conn, commit.id).await?);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let (commit, clock) = (commit.clone(), self.clock.clone());
+        let noted = self.db.write(move |conn| {
+            Box::pin(async move {
+                let now_us = clock.now_us();
+                for (id, superseded) in changed {
+                    set_superseded(conn, id, superseded).await?;
+                    let message = match superseded {
+                        true => "a newer attempt of the job takes its place",
+                        false => "it counts again, as the newer attempt brings less",
+                    };
+                    let at = (now_us, now_us);
+                    Note::new(&commit, Some(id), "superseded", message.to_owned(), at)
+                        .write(conn)
+                        .await?;
+                }
+                Ok(())
+            })
+        });
+        noted.await
     }
 
     /// Brings what the commit carries forward up to date; gives all its uploads.
@@ -650,7 +688,8 @@ async fn note_gate(
     uploads: usize,
     now_us: i64,
 ) -> Result<()> {
-    let builds = effective.after_n_builds();
+    let expected = commit.expected_uploads.unwrap_or(0).unsigned_abs();
+    let builds = effective.after_n_builds().max(expected);
     let (code, message) = if builds > uploads as u64 {
         let message = format!("{uploads} of {builds} uploads are there; nobody is notified before");
         ("not_enough_builds", message)
@@ -705,63 +744,51 @@ fn estimate_mib(upload: &Upload) -> u32 {
         .min(READING_MIB)
 }
 
-/// What reading an upload gave.
-struct Read {
-    outcome: Outcome,
-    pack: Option<Pack>,
-    joined: bool,
-    parsed_us: i64,
-    packed_us: i64,
+/// What was read of an upload that yields coverage.
+fn reading_of(outcome: &Outcome, pack: &Pack) -> Result<Reading> {
+    let totals = &outcome.totals;
+    let (lines, files, reports) = (totals.lines, totals.files, outcome.reports.len());
+    let message = format!("{lines} lines of {files} files from {reports} reports");
+    let problem = outcome.problems.first();
+    Ok(Reading {
+        pack: pack.name().to_string(),
+        pack_bytes: pack.bytes().len(),
+        lines,
+        totals: serde_json::to_string(totals).map_err(|e| Error::invalid("totals", e))?,
+        code: problem.map(|problem| problem.code.as_str().to_owned()),
+        message: match problem {
+            None => message,
+            Some(problem) => format!("{message}; {}", problem.message),
+        },
+        detail: detail_of(outcome),
+    })
 }
 
-impl Read {
-    fn verdict(&self) -> (Verdict, Option<&'static str>, String) {
-        let totals = &self.outcome.totals;
-        let message = format!(
-            "{} lines of {} files from {} reports",
-            totals.lines,
-            totals.files,
-            self.outcome.reports.len()
-        );
-        match self.outcome.problems.first() {
-            None => (Verdict::Ok, None, message),
-            Some(problem) => (
-                Verdict::Warning,
-                Some(problem.code.as_str()),
-                format!("{message}; {}", problem.message),
-            ),
-        }
-    }
-
-    fn detail(&self) -> serde_json::Value {
-        let reports = self.outcome.reports.iter().map(|report| {
-            json!({
-                "name": report.name,
-                "format": report.format.map(|format| format.processor()),
-                "size_bytes": report.size_bytes,
-                "files": report.files,
-            })
-        });
-        let problems = self
-            .outcome
-            .problems
-            .iter()
-            .take(PROBLEMS_SHOWN)
-            .map(|problem| {
-                json!({
-                    "file": problem.file,
-                    "line": problem.line,
-                    "code": problem.code.as_str(),
-                    "message": problem.message,
-                })
-            });
+/// What the journal tells programs of a reading.
+fn detail_of(outcome: &Outcome) -> serde_json::Value {
+    let reports = outcome.reports.iter().map(|report| {
         json!({
-            "reports": reports.collect::<Vec<_>>(),
-            "problems": problems.collect::<Vec<_>>(),
-            "problems_in_all": self.outcome.problems.len(),
-            "paths": self.outcome.paths,
+            "name": report.name,
+            "format": report.format.map(|format| format.processor()),
+            "size_bytes": report.size_bytes,
+            "files": report.files,
         })
-    }
+    });
+    let problems = outcome.problems.iter().take(PROBLEMS_SHOWN);
+    let problems = problems.map(|problem| {
+        json!({
+            "file": problem.file,
+            "line": problem.line,
+            "code": problem.code.as_str(),
+            "message": problem.message,
+        })
+    });
+    json!({
+        "reports": reports.collect::<Vec<_>>(),
+        "problems": problems.collect::<Vec<_>>(),
+        "problems_in_all": outcome.problems.len(),
+        "paths": outcome.paths,
+    })
 }
 
 fn upload_span(upload: &Upload, commit: &Commit) -> tracing::Span {

@@ -3,6 +3,7 @@
 
 mod age;
 pub mod arrival;
+mod attempts;
 pub mod bundle;
 mod carry;
 pub mod components;
@@ -21,6 +22,7 @@ mod measure;
 mod number;
 pub mod paths;
 mod process;
+mod repeats;
 pub mod report_fixes;
 pub mod settings;
 pub mod shown;

@@ -42,12 +42,16 @@ pub struct Effective {
     pub settings: Settings,
     /// The components.
     pub components: Vec<Component>,
+    /// BLAKE3 of the keys and values, hex.
+    pub hash: String,
 }
 
 impl Effective {
     fn new((yaml, origin): (Map<String, Value>, Origin)) -> Effective {
+        let text = Value::Object(yaml.clone()).to_string();
         Effective {
-            settings: Settings::parse(&Value::Object(yaml.clone()).to_string()),
+            settings: Settings::parse(&text),
+            hash: blake3::hash(text.as_bytes()).to_hex().to_string(),
             components: Component::list(&yaml),
             yaml,
             origin,

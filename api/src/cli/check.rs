@@ -2,6 +2,7 @@
 //! a server applies; the exit code says it to CI.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::bail;
 use clap::Args;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use super::offline::{BaseArgs, Change, Head, HeadArgs};
 use super::print;
+use super::upload::{branch_and_pull, git};
 
 /// Arguments of `check`.
 #[derive(Args)]
@@ -22,6 +24,18 @@ pub(super) struct CheckArgs {
 
     #[command(flatten)]
     base: BaseArgs,
+
+    /// The branch that is judged [default: the CI's, else the checkout's]
+    #[arg(long, short = 'B')]
+    branch: Option<String>,
+
+    /// The pull request that is judged [default: the CI's, else none]
+    #[arg(long = "pr", short = 'P')]
+    pull: Option<String>,
+
+    /// Judge all statuses, those of other branches and of pull requests, too
+    #[arg(long)]
+    all: bool,
 
     /// Print the statuses as JSON
     #[arg(long)]
@@ -34,7 +48,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let base = args.base.read(&head, &args.head.flags)?;
     let change = args.base.change(&head.root)?;
     let flags: BTreeSet<String> = args.head.flags.iter().cloned().collect();
-    let rules = rules(&head.yaml.effective, &flags);
+    let mut rules = rules(&head.yaml.effective, &flags);
+    if !args.all {
+        let place = Place::find(args, &head.root);
+        rules.retain(|rule| place.wants(rule));
+    }
     let verdicts = evaluate_all(&rules, &flags, &head, base.as_ref(), &change)?;
     match args.json {
         true => print(&json_of(&verdicts)?)?,
@@ -56,6 +74,56 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     match verdicts.iter().filter(fails).count() {
         0 => Ok(()),
         failed => bail!("{failed} of {} statuses failed", verdicts.len()),
+    }
+}
+
+/// What the coverage is of: a rule may be for some branches or for pull requests alone.
+struct Place {
+    branch: Option<String>,
+    has_pull: bool,
+}
+
+impl Place {
+    /// As the arguments say, else as an upload would tell it.
+    fn find(args: &CheckArgs, root: &Path) -> Place {
+        let (branch, pull) = branch_and_pull();
+        let checked_out = || git::Checkout::find(root).ok()?.branch();
+        Place {
+            branch: args.branch.clone().or(branch).or_else(checked_out),
+            has_pull: args.pull.is_some() || pull.is_some(),
+        }
+    }
+
+    /// Whether a server would judge by the rule; says so where it would not.
+    fn wants(&self, rule: &Rule) -> bool {
+        let why = match &self.branch {
+            Some(branch) if !PathPatterns::new(&rule.branches).includes(branch) => {
+                format!("it is not for the branch {branch}")
+            }
+            _ if rule.only_pulls && !self.is_of_pull() => "it is for pull requests alone".into(),
+            _ => return true,
+        };
+        eprintln!("hitline: {} is not checked: {why}", rule.context());
+        false
+    }
+
+    /// GitHub's merge queue tests pull requests on branches of its own.
+    fn is_of_pull(&self) -> bool {
+        let queued = self.branch.as_deref().and_then(|branch| {
+            let (_, name) = branch
+                .strip_prefix("gh-readonly-queue/")?
+                .rsplit_once("/pr-")?;
+            name.split_once('-')
+        });
+        let is_queued = queued.is_some_and(|(number, sha)| {
+            !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && !sha.is_empty()
+                && sha
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        });
+        self.has_pull || is_queued
     }
 }
 

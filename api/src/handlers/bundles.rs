@@ -50,6 +50,7 @@ pub async fn create(
         flags: Vec::new(),
         env: None,
         uploader: fields.uploader(&headers),
+        attempt: None,
     };
     let commit = commit_facts(&fields, &target)?;
     let commit = upsert_commit(

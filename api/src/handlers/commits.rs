@@ -237,7 +237,10 @@ pub struct CommitStatus {
     /// Its coverage uploads by how far they are: `started` awaits its bytes, `uploaded` waits to be read, `merged` is
     /// counted, `complete` is carried forward, `error` yields nothing.
     pub uploads: UploadCounts,
-    /// Whether all that has arrived is counted.
+    /// How many uploads a client said that it will have.
+    #[schema(required)]
+    pub expected_uploads: Option<i64>,
+    /// Whether all that has arrived is counted, and as much has as was said.
     pub settled: bool,
 }
 
@@ -285,7 +288,10 @@ pub async fn get_status(
         commitid: commit.sha,
         state: commit.state.map(|state| state.to_string()),
         updatestamp: iso(commit.updated_us),
-        settled: uploads.uploaded == 0 && commit.state != Some(CommitState::Pending),
+        settled: uploads.uploaded == 0
+            && commit.state != Some(CommitState::Pending)
+            && uploads.merged + uploads.error >= commit.expected_uploads.unwrap_or(0),
+        expected_uploads: commit.expected_uploads,
         uploads,
     }))
 }
@@ -352,6 +358,10 @@ pub struct UploadBody {
     pub kind: String,
     /// The id by which the uploader knows it.
     pub external_id: String,
+    /// How often the CI has run its build, from 1, where that is known.
+    pub attempt: Option<i64>,
+    /// Whether an upload of a newer attempt takes its place.
+    pub superseded: bool,
     /// Why it could not be read, or what was odd about it.
     pub errors: Vec<UploadErrorBody>,
 }
@@ -405,6 +415,8 @@ impl UploadBody {
             },
             kind: upload.kind.to_string(),
             external_id: upload.external_id,
+            attempt: upload.attempt,
+            superseded: upload.superseded,
         })
     }
 }

@@ -127,6 +127,8 @@ pub struct NewUploadFacts {
     pub env: Option<Value>,
     /// The uploading program and its version.
     pub uploader: Option<String>,
+    /// How often the CI has run the build, from 1, where that is told.
+    pub attempt: Option<i64>,
 }
 
 /// An upload that is now known.
@@ -146,7 +148,8 @@ pub struct Created {
     pub upload: Upload,
 }
 
-/// Makes an upload known, in one transaction with the end of waiting for it, and signs its PUT URL.
+/// Makes an upload known, in one transaction with the end of waiting for it, and signs its PUT URL. Errors: 503 while too
+/// many jobs wait.
 pub async fn create_upload(
     app: &App,
     base: &BaseUrl,
@@ -154,6 +157,7 @@ pub async fn create_upload(
     commit: &Commit,
     facts: NewUploadFacts,
 ) -> Result<Created> {
+    app.backlog.check(app).await?;
     let now_us = app.clock.now_us();
     let external_id = Uuid::new_v4().to_string();
     let storage_path = storage_path(facts.kind, repo, commit, &external_id, now_us);
@@ -186,6 +190,7 @@ pub async fn create_upload(
         storage_path: storage_path.clone(),
         envelope: facts.envelope,
         uploader: facts.uploader,
+        attempt: facts.attempt,
         flags: facts.flags,
     };
     let (commit, was_active) = (commit.clone(), repo.active);

@@ -174,6 +174,7 @@ async fn announce(
         flags: params.flags,
         env: None,
         uploader: params.package,
+        attempt: None,
     };
     let created = create_upload(app, base, &target.repo, &commit, facts).await?;
     Ok(Announced { created, page })

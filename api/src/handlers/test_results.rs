@@ -77,5 +77,6 @@ fn facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> {
         flags: fields.flags()?,
         env: fields.env()?,
         uploader: fields.uploader(headers),
+        attempt: None,
     })
 }

@@ -12,8 +12,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use engine::db::commits::{self, Commit, CommitFilter};
+use engine::db::journal::Verdict;
 use engine::db::uploads::{Envelope, UploadKind, UploadState, count_by_state};
-use ingest::job::enqueue_refresh;
+use ingest::job::{Note, enqueue_refresh};
 use ingest::yamls::{Scope, store_yaml};
 use serde_json::{Map, Value};
 
@@ -33,6 +34,12 @@ pub use bodies::*;
 
 /// Tells our own uploader that the storage takes zstd.
 const ACCEPTS: (HeaderName, &str) = (HeaderName::from_static("hitline-accept-encoding"), "zstd");
+/// Variables in which CIs count the attempts of a build from 1: GitHub Actions, Azure Pipelines, Bitbucket Pipelines.
+pub const ATTEMPT_VARIABLES: [&str; 3] = [
+    "GITHUB_RUN_ATTEMPT",
+    "SYSTEM_JOBATTEMPT",
+    "BITBUCKET_STEP_RUN_NUMBER",
+];
 /// Longest hash, branch, CI word or URL that is stored, in characters.
 const TEXT_CHARS: usize = 1024;
 
@@ -285,6 +292,11 @@ fn commit_facts(fields: &Fields) -> Result<CommitFacts> {
 /// Makes the commit of a call known, or fills what is not known of it. A `codecov.yml` that is none harms nothing.
 async fn know_commit(app: &App, target: &Target, fields: &Fields) -> Result<Commit> {
     let yaml = fields.yaml()?;
+    let expected = fields.integer("expected_uploads")?;
+    if expected.is_some_and(|expected| expected < 1) {
+        let why = "Ensure this value is greater than or equal to 1.";
+        return Err(Error::Field("expected_uploads".into(), why.into()));
+    }
     let commit = upsert_commit(
         app,
         target.repo.id,
@@ -293,6 +305,13 @@ async fn know_commit(app: &App, target: &Target, fields: &Fields) -> Result<Comm
         Existing::Filled,
     )
     .await?;
+    if let Some(expected) = expected {
+        let id = commit.id;
+        let noted = app.db.write(move |conn| {
+            Box::pin(async move { commits::set_expected_uploads(conn, id, expected).await })
+        });
+        noted.await?;
+    }
     if let Some(text) = yaml {
         let (yamls, now_us) = (app.yamls.clone(), app.clock.now_us());
         let scope = Scope::Commit(commit.id);
@@ -384,6 +403,13 @@ fn check_field_code(fields: &Fields) -> Result<()> {
     }
 }
 
+/// How often the CI has run the build, as its environment says where the client sends that.
+fn attempt_of(env: &Value) -> Option<i64> {
+    let said = ATTEMPT_VARIABLES.iter().find_map(|name| env.get(name))?;
+    let number = said.as_i64().or_else(|| said.as_str()?.parse().ok());
+    number.filter(|number| *number > 0)
+}
+
 fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> {
     let name = fields.text_or_blank("name")?;
     if name
@@ -393,6 +419,7 @@ fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> 
         let why = format!("Ensure this field has no more than {NAME_CHARS} characters.");
         return Err(Error::Field("name".into(), why));
     }
+    let env = fields.env()?;
     Ok(NewUploadFacts {
         kind: UploadKind::Coverage,
         envelope: Envelope::V1,
@@ -402,7 +429,11 @@ fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> 
         job_code: fields.text_or_blank("job_code")?,
         name,
         flags: fields.flags()?,
-        env: fields.env()?,
+        attempt: match fields.integer("attempt")? {
+            Some(attempt) => Some(attempt),
+            None => env.as_ref().and_then(attempt_of),
+        },
+        env,
         uploader: fields.uploader(headers),
     })
 }
@@ -634,12 +665,33 @@ pub async fn upload_complete(
         uploads_processing: processing,
         uploads_error: failed,
     };
+    note_completion(&app, commit, &body).await?;
     let status = if total == 0 {
         StatusCode::NOT_FOUND
     } else {
         StatusCode::OK
     };
     Ok((status, Json(body)).into_response())
+}
+
+/// Notes that the client holds the commit's uploads for complete.
+async fn note_completion(app: &App, commit: Commit, standing: &UploadsStanding) -> Result<()> {
+    let now_us = app.clock.now_us();
+    let (total, processing) = (standing.uploads_total, standing.uploads_processing);
+    let message =
+        format!("a client says that all uploads are made: {total}, {processing} not counted yet");
+    let note = Note::new(&commit, None, "completed", message, (now_us, now_us));
+    let note = note.with_verdict(
+        match processing {
+            0 => Verdict::Ok,
+            _ => Verdict::Waiting,
+        },
+        None,
+    );
+    let noted = app
+        .db
+        .write(move |conn| Box::pin(async move { note.write(conn).await }));
+    Ok(noted.await?)
 }
 
 fn deprecated_results() -> Json<OldResults> {

@@ -238,6 +238,7 @@ async fn read_again(
         }
         if !matches!(upload.state, UploadState::Merged | UploadState::Error)
             || upload.body_hash.is_none()
+            || upload.superseded
         {
             continue;
         }

@@ -101,6 +101,9 @@ impl Install {
         if let Some(jobs) = self.get(&["hitline", "jobs"]).as_u64() {
             config.jobs = usize::try_from(jobs).unwrap_or(usize::MAX).max(1);
         }
+        if let Some(jobs) = self.get(&["hitline", "queue_max"]).as_i64() {
+            config.queue_max = jobs;
+        }
         if let Some(calls) = self.get(&["hitline", "uploads_per_second"]).as_u64() {
             config.uploads_per_second = u32::try_from(calls).unwrap_or(u32::MAX);
         }

@@ -1,14 +1,16 @@
 //! A bound on how often one peer may call.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use engine::queue;
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// What a peer may do only so often.
 #[derive(Clone, Copy, Debug)]
@@ -40,4 +42,39 @@ pub async fn limit_uploads(
     }
     let detail = "Request was throttled. Expected available in 1 second.";
     Error::Busy(StatusCode::TOO_MANY_REQUESTS, detail.into(), 1).into_response()
+}
+
+/// Jobs that wait, as they were counted last.
+#[derive(Default)]
+pub struct Backlog {
+    counted_us: AtomicI64,
+    waiting: AtomicI64,
+}
+
+impl Backlog {
+    /// So long a count holds.
+    const HOLDS_US: i64 = 5_000_000;
+    /// When to come back while too many wait.
+    const RETRY_AFTER_S: u32 = 30;
+
+    /// Refuses new uploads while too many jobs wait: 503 with `Retry-After`. Costs a count every five seconds.
+    pub async fn check(&self, app: &App) -> Result<()> {
+        let (now_us, most) = (app.clock.now_us(), app.config.queue_max);
+        let counted_us = self.counted_us.load(Ordering::Relaxed);
+        let is_old = now_us - counted_us >= Backlog::HOLDS_US;
+        let counts = |counted_us| {
+            let of = &self.counted_us;
+            of.compare_exchange(counted_us, now_us, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        if is_old && counts(counted_us).is_ok() {
+            let waiting = queue::waiting(&mut app.db.read().await?, most).await?;
+            self.waiting.store(waiting, Ordering::Relaxed);
+        }
+        if self.waiting.load(Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        let detail = format!("{most} jobs wait; no new uploads are taken until there are fewer.");
+        let (status, seconds) = (StatusCode::SERVICE_UNAVAILABLE, Backlog::RETRY_AFTER_S);
+        Err(Error::Busy(status, detail, seconds))
+    }
 }

@@ -2,6 +2,10 @@
 
 use api::roles::Roles;
 use engine::clock::Clock;
+use engine::db::commits::find_commit;
+use engine::db::repos::find_repo;
+use engine::db::uploads::list_packs;
+use engine::fold::PackSet;
 use futures_util::{StreamExt as _, stream};
 use reqwest::Client;
 use serde_json::Value;
@@ -115,6 +119,40 @@ async fn uploads_in_any_order_over_many_workers_make_one_report() {
     }
     assert!(reports[0].1.contains("SF:src/m0.c"));
     assert!(reports[0] == reports[1], "the order makes a difference");
+}
+
+#[tokio::test]
+async fn a_fold_of_one_node_is_taken_by_another() {
+    let backends = Backends::cluster().await;
+    let (worker, reading) = (node(&backends, "all").await, node(&backends, "api").await);
+    let token = worker.upload_token("github/acme/widgets").await;
+    for nth in 0..3 {
+        let answer = announce(&worker.url, &token, SHA).send().await.unwrap();
+        let created: Value = answer.json().await.unwrap();
+        let place = created["raw_upload_location"].as_str().unwrap();
+        let sent = Client::new().put(place).body(fleet::report(nth));
+        assert_eq!(sent.send().await.unwrap().status(), 200);
+        worker.settled().await;
+    }
+    let mut conn = worker.db().read().await.unwrap();
+    let repo = find_repo(&mut conn, "github", "acme", "widgets").await;
+    let (_, repo) = repo.unwrap().unwrap();
+    let commit = find_commit(&mut conn, repo.id, SHA).await.unwrap().unwrap();
+    let packs = list_packs(&mut conn, commit.id).await.unwrap();
+    let packs = PackSet::of_uploads(&packs).unwrap();
+    let name = format!("fold:{}", packs.key_hex());
+    let left = async || worker.app.shared.get(&name).await;
+    until("the fold is left for others", SOON, left).await;
+
+    assert_eq!(totals(&reading).await["sessions"], 3);
+    let report = reading.app.folds.report(&packs).await.unwrap();
+    let file = reading.app.folds.file(&packs, &report.files[0].path).await;
+    assert!(!file.unwrap().unwrap().is_empty());
+    let counts = reading.app.folds.counts();
+    assert!(
+        counts.contains(&("others", 1)) && counts.contains(&("joined", 0)),
+        "{counts:?}"
+    );
 }
 
 /// The totals of the commit, once it has a report.

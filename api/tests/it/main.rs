@@ -5,6 +5,7 @@
 mod access;
 mod api;
 mod app;
+mod attempts;
 mod backends;
 mod bad_input;
 mod badges;

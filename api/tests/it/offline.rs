@@ -233,6 +233,52 @@ fn check_ends_as_the_statuses_do() {
 }
 
 #[test]
+fn check_leaves_out_statuses_of_other_branches_and_of_pull_requests() {
+    let checkout = Checkout::new();
+    let yaml = "coverage:
+  status:
+    project:
+      default: {target: 0%, branches: [main]}
+      release: {target: 100%, branches: ['release/*', '!release/old']}
+      pulls: {target: 100%, only_pulls: true}
+    patch: false
+";
+    std::fs::write(checkout.folder.path().join("places.yml"), yaml).unwrap();
+    let judged = |place: &[&str]| {
+        let check = [
+            "check",
+            "--base",
+            "base.pack",
+            "--json",
+            "--yaml",
+            "places.yml",
+        ];
+        let said = checkout.run(&[&check[..], place].concat()).stdout;
+        let statuses: Value = serde_json::from_slice(&said).unwrap();
+        let contexts = statuses.as_array().unwrap().iter();
+        let contexts = contexts.map(|status| status["context"].as_str().unwrap().to_owned());
+        contexts.collect::<Vec<_>>().join(" ")
+    };
+    for (place, expected) in [
+        (&[][..], "codecov/project"),
+        (&["--branch", "release/2"], "codecov/project/release"),
+        (&["--branch", "release/old"], ""),
+        (&["--pr", "12"], "codecov/project codecov/project/pulls"),
+        (
+            &["-B", "gh-readonly-queue/main/pr-7-0a1b"],
+            "codecov/project/pulls",
+        ),
+        (&["-B", "gh-readonly-queue/main/pr--0a1b"], ""),
+        (
+            &["--all"],
+            "codecov/project codecov/project/release codecov/project/pulls",
+        ),
+    ] {
+        assert_eq!(judged(place), expected, "{place:?}");
+    }
+}
+
+#[test]
 fn wrong_input_is_told_with_a_remedy() {
     let checkout = Checkout::new();
     for (args, expected) in [

@@ -16,7 +16,7 @@ pub const WALK_COMMITS: i64 = 1000;
 macro_rules! columns {
     () => {
         "id, repo_id, sha, parent_sha, branch, pull_id, message, author_id, timestamp_us, created_us, updated_us,
-         state, ci_passed, totals, fold, report_created"
+         state, ci_passed, totals, fold, report_created, expected_uploads"
     };
 }
 
@@ -69,6 +69,8 @@ pub struct Commit {
     pub fold: Option<String>,
     /// Whether a client has created its report.
     pub report_created: bool,
+    /// How many uploads a client said that it will have.
+    pub expected_uploads: Option<i64>,
 }
 
 /// A commit to insert.
@@ -304,6 +306,13 @@ pub async fn list_children(
         .bind(sha)
         .bind(limit)
         .fetch_all(c))?)
+}
+
+/// Notes how many uploads a commit will have, in place of what was said before. Idempotent.
+pub async fn set_expected_uploads(conn: &mut Conn, id: CommitId, expected: i64) -> Result<()> {
+    const SQL: &str = "update commits set expected_uploads = $2 where id = $1";
+    exec!(conn, sqlx::query(SQL).bind(id).bind(expected))?;
+    Ok(())
 }
 
 /// Notes that a client has created the commit's report. Idempotent.

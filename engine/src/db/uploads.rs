@@ -16,7 +16,7 @@ macro_rules! columns {
     () => {
         "id, external_id, repo_id, commit_id, kind, state, upload_type, provider, build_code, build_url, job_code,
          name, env, order_number, storage_path, envelope, size_bytes, body_hash, pack, totals, uploader, joined,
-         carried_from, created_us, updated_us"
+         carried_from, attempt, superseded, created_us, updated_us"
     };
 }
 
@@ -119,6 +119,10 @@ pub struct Upload {
     pub joined: bool,
     /// The commit that it was carried from.
     pub carried_from: Option<String>,
+    /// How often the CI has run its build, from 1, where that is known.
+    pub attempt: Option<i64>,
+    /// Whether a newer attempt takes its place: it is no part of the report then.
+    pub superseded: bool,
     /// When its row was made, microseconds.
     pub created_us: i64,
     /// When it last changed, microseconds.
@@ -158,6 +162,8 @@ pub struct NewUpload {
     pub envelope: Envelope,
     /// The uploading program and its version.
     pub uploader: Option<String>,
+    /// How often the CI has run its build, from 1.
+    pub attempt: Option<i64>,
     /// Names of its flags, at most `UPLOAD_FLAGS`; a name given twice counts once.
     pub flags: Vec<String>,
 }
@@ -226,8 +232,8 @@ pub struct CarriedUpload {
 pub async fn insert_upload(conn: &mut Conn, new: &NewUpload, now_us: i64) -> Result<Upload> {
     const SQL: &str = concat!(
         "insert into upload (id, external_id, repo_id, commit_id, kind, state, upload_type, provider, build_code,
-             build_url, job_code, name, env, storage_path, envelope, uploader, created_us, updated_us)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17) returning ",
+             build_url, job_code, name, env, storage_path, envelope, uploader, created_us, updated_us, attempt)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18) returning ",
         columns!()
     );
     if new.flags.len() > UPLOAD_FLAGS {
@@ -254,6 +260,7 @@ pub async fn insert_upload(conn: &mut Conn, new: &NewUpload, now_us: i64) -> Res
         .bind(new.envelope)
         .bind(new.uploader.as_deref())
         .bind(now_us)
+        .bind(new.attempt)
         .fetch_one(c))?;
     let mut names: Vec<&str> = new.flags.iter().map(String::as_str).collect();
     names.sort_unstable(); // every writer takes the flags' locks in the same order
@@ -383,6 +390,7 @@ pub async fn list_packs(conn: &mut Conn, commit: CommitId) -> Result<Vec<UploadP
     const SQL: &str = "select upload.id, pack, joined, upload.name, source_id, flag.name
         from upload left join upload_flag on upload_id = upload.id left join flag on flag.id = flag_id
         where commit_id = $1 and kind = 'coverage' and state in ('merged', 'complete') and pack is not null
+            and not superseded
         order by order_number, upload.id, flag.name";
     type Row = (
         UploadId,
@@ -408,6 +416,50 @@ pub async fn list_packs(conn: &mut Conn, commit: CommitId) -> Result<Vec<UploadP
         }
     }
     Ok(packs)
+}
+
+/// An upload of a build whose attempts are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The upload.
+    pub id: UploadId,
+    /// What its job is known by: the CI's word, its build, its code, the upload's name, and its flags.
+    pub job: Vec<Option<String>>,
+    /// Which attempt it is, from 1.
+    pub number: i64,
+    /// Whether it is superseded so far.
+    pub superseded: bool,
+}
+
+/// A commit's merged uploads whose attempts are known.
+pub async fn list_attempts(conn: &mut Conn, commit: CommitId) -> Result<Vec<Attempt>> {
+    const SQL: &str = "select id, provider, build_code, job_code, name, attempt, superseded from upload
+        where commit_id = $1 and kind = 'coverage' and state = 'merged' and attempt is not null order by id";
+    type Text = Option<String>;
+    type Row = (UploadId, Text, Text, Text, Text, i64, bool);
+    let rows: Vec<Row> = on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Ok(Vec::new());
+    };
+    let mut flags = list_flags_of_commit(conn, commit, first.0, last.0).await?;
+    let attempt = |(id, provider, build, code, name, number, superseded)| {
+        let flags = flags.remove(&id).unwrap_or_default();
+        let job = [provider, build, code, name].into_iter();
+        Attempt {
+            id,
+            job: job.chain(flags.into_iter().map(Some)).collect(),
+            number,
+            superseded,
+        }
+    };
+    Ok(rows.into_iter().map(attempt).collect())
+}
+
+/// Notes whether a newer attempt takes an upload's place.
+pub async fn set_superseded(conn: &mut Conn, id: UploadId, superseded: bool) -> Result<()> {
+    const SQL: &str = "update upload set superseded = $2 where id = $1";
+    exec!(conn, sqlx::query(SQL).bind(id).bind(superseded))?;
+    Ok(())
 }
 
 /// Makes an upload of another commit part of this one, as its last; what is known of its build and its flags come with

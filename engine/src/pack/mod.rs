@@ -20,6 +20,7 @@ pub use report::OpenReport;
 pub use selected::Selected;
 pub(crate) use writer::EncodedFile;
 pub use writer::encode;
+pub(crate) use writer::pack;
 
 use std::fmt;
 use std::str::FromStr;

@@ -67,7 +67,8 @@ impl OpenReport {
     }
 }
 
-fn pack(report: OpenReport) -> Result<Pack> {
+/// The pack of a report. In parallel.
+pub(crate) fn pack(report: OpenReport) -> Result<Pack> {
     let raw = group(report.header(), report.chunks());
     let frames = raw.par_iter().map(|chunks| compress(chunks));
     let frames = frames

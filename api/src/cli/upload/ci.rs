@@ -25,6 +25,8 @@ pub(super) struct Ci {
     pub(super) build_url: Option<String>,
     pub(super) job: Option<String>,
     pub(super) job_name: Option<String>,
+    /// How often the build has run, from 1.
+    pub(super) attempt: Option<String>,
     /// The git service, as far as the CI service implies one; the remote's host is asked first.
     pub(super) git_service: Option<&'static str>,
     /// `owner:branch` when the build is for a fork's pull request: the branch name of an upload without token.
@@ -238,6 +240,7 @@ fn github_actions(env: &Env) -> Ci {
         pull: pull.filter(|_| is_pull).map(str::to_owned),
         build: env.text("GITHUB_RUN_ID"),
         job: env.text("GITHUB_WORKFLOW"),
+        attempt: env.text("GITHUB_RUN_ATTEMPT"),
         job_name: match (env.text("GITHUB_WORKFLOW"), env.text("GITHUB_JOB")) {
             (Some(workflow), Some(job)) => Some(format!("{workflow} - {job}")),
             (workflow, job) => workflow.or(job),
@@ -306,6 +309,7 @@ fn bitbucket(env: &Env) -> Ci {
         pull: env.text("BITBUCKET_PR_ID"),
         build: env.text("BITBUCKET_BUILD_NUMBER"),
         job: env.text("BITBUCKET_BUILD_NUMBER"),
+        attempt: env.text("BITBUCKET_STEP_RUN_NUMBER"),
         git_service: Some("bitbucket"),
         ..Ci::default()
     }
@@ -461,6 +465,7 @@ fn azure_pipelines(env: &Env) -> Ci {
         build: env.text("BUILD_BUILDNUMBER"),
         build_url: build_url(),
         job: env.text("BUILD_BUILDID"),
+        attempt: env.text("SYSTEM_JOBATTEMPT"),
         ..Ci::default()
     }
 }
@@ -674,6 +679,7 @@ mod tests {
             ("GITHUB_RUN_ID", "999"),
             ("GITHUB_WORKFLOW", "CI"),
             ("GITHUB_JOB", "test"),
+            ("GITHUB_RUN_ATTEMPT", "2"),
         ]));
         let expected = Ci {
             service: "github-actions",
@@ -685,6 +691,7 @@ mod tests {
             build_url: some("https://github.com/acme/widgets/actions/runs/999"),
             job: some("CI"),
             job_name: some("CI - test"),
+            attempt: some("2"),
             git_service: Some("github"),
             fork_branch: None,
         };

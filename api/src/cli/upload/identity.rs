@@ -24,6 +24,9 @@ pub(super) struct Identity {
     pub(super) build: Option<String>,
     pub(super) build_url: Option<String>,
     pub(super) job: Option<String>,
+    pub(super) attempt: Option<u32>,
+    /// How many uploads the commit will have.
+    pub(super) expected_uploads: Option<u32>,
     pub(super) name: Option<String>,
     pub(super) flags: Vec<String>,
     /// The variables that `--env` names; null if unset.
@@ -90,6 +93,10 @@ impl Identity {
             build: args.build.clone().or(ci.build.clone()),
             build_url: args.build_url.clone().or(ci.build_url.clone()),
             job: args.job_code.clone().or(ci.job.clone()),
+            attempt: args
+                .attempt
+                .or(ci.attempt.as_ref().and_then(|attempt| attempt.parse().ok())),
+            expected_uploads: args.expect,
             name: args
                 .name
                 .clone()
@@ -144,8 +151,19 @@ impl Identity {
             "report_payload_bytes": payload_bytes,
             "version": format!("hitline-{version}"),
         });
-        if let Some(yaml) = &self.yaml {
-            announcement["yaml"] = json!(yaml);
+        // Fields that other servers do not know are left out where they say nothing.
+        let own = [
+            ("yaml", self.yaml.as_ref().map(|yaml| json!(yaml))),
+            ("attempt", self.attempt.map(|attempt| json!(attempt))),
+            (
+                "expected_uploads",
+                self.expected_uploads.map(|expected| json!(expected)),
+            ),
+        ];
+        for (name, value) in own {
+            if let Some(value) = value {
+                announcement[name] = value;
+            }
         }
         announcement
     }
@@ -234,6 +252,32 @@ mod tests {
             (&json!([]), &json!({}), &Value::Null)
         );
         assert_eq!(body["report_payload_bytes"], 1025);
+        assert_eq!(
+            (body.get("attempt"), body.get("expected_uploads")),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn attempt_of_the_build_is_told() {
+        let env = Env::from([
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_SHA", COMMIT),
+            ("GITHUB_REPOSITORY", "acme/widgets"),
+            ("GITHUB_RUN_ATTEMPT", "3"),
+        ]);
+        let attempt = |options: &[&str]| {
+            let announced = resolve(options, &env, true).unwrap().announcement(0);
+            (
+                announced["attempt"].clone(),
+                announced["expected_uploads"].clone(),
+            )
+        };
+        assert_eq!(attempt(&[]), (json!(3), Value::Null));
+        assert_eq!(
+            attempt(&["--attempt", "4", "--expect", "12"]),
+            (json!(4), json!(12))
+        );
     }
 
     #[test]

@@ -95,6 +95,15 @@ pub struct UploadArgs {
     #[arg(long)]
     job_code: Option<String>,
 
+    /// How often this build has run, from 1: an upload of a newer attempt takes the place of an older one of the same build,
+    /// job, name and flags [default: the CI's]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+
+    /// How many uploads the commit will have in all: nobody is notified before
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    expect: Option<u32>,
+
     /// Environment variable to send with the upload; may be repeated
     #[arg(short = 'e', long = "env", value_name = "NAME")]
     env: Vec<String>,
@@ -117,6 +126,12 @@ pub struct UploadArgs {
         default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set
     )]
     fail_on_error: bool,
+}
+
+/// Branch and pull request of the running build, as far as the CI service tells.
+pub(super) fn branch_and_pull() -> (Option<String>, Option<String>) {
+    let ci = ci::detect(&Env::of_process());
+    (ci.branch, ci.pull)
 }
 
 /// Runs `hitline upload`. Errors: what failed and what to do about it; none if `--fail-on-error=false`.

@@ -65,6 +65,9 @@ pub struct CommitRequest {
     pub branch: Option<String>,
     /// The number of its pull request.
     pub pullid: Option<i64>,
+    /// How many uploads it will have; nobody is notified before they are there.
+    #[schema(minimum = 1)]
+    pub expected_uploads: Option<i64>,
 }
 
 /// A report to make known.
@@ -91,6 +94,9 @@ pub struct UploadRequest {
     pub env: Option<HashMap<String, Option<String>>>,
     /// The uploading program's version.
     pub version: Option<String>,
+    /// How often the CI has run the build, from 1. An upload of a newer attempt takes the place of an older one of the same
+    /// build, job, name and flags.
+    pub attempt: Option<i64>,
 }
 
 /// A commit and an upload of it at once.
