@@ -6,6 +6,7 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod config;
+mod connections;
 pub mod diffs;
 pub mod error;
 pub mod forges;

@@ -1,7 +1,6 @@
 //! Runs a node: its listener, its worker, and their orderly end.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use futures_util::future::OptionFuture;
@@ -10,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::connections;
 use crate::router;
 
 /// Upper edges of the request histogram, in seconds; 3 is the budget that nothing may cross.
@@ -29,21 +29,20 @@ pub async fn serve(
     let ended = stop.clone().cancelled_owned();
     let worker = app.config.roles.worker.then(|| app.worker().run(ended));
     let worker = tokio::spawn(OptionFuture::from(worker));
-    let service = router::service(app, metrics_recorder())
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let service = router::service(app, metrics_recorder());
     let stopping = stop.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+    tokio::spawn(async move {
         shutdown.await;
         stopping.cancel();
     });
+    let serving = connections::serve(listener, service, stop.clone());
     // Streams of events would go on for long; jobs that are cut off run again elsewhere.
     let drained = async {
         stop.cancelled().await;
         tokio::time::sleep(drain).await;
     };
     let ended = async {
-        serving.await?;
-        stop.cancel();
+        serving.await;
         worker.await?;
         anyhow::Ok(())
     };

@@ -33,7 +33,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward; the system's clock is not moved.
+    /// Moves a manual clock, back if this is below 0; the system's clock is not moved.
     pub fn advance_us(&self, by_us: i64) {
         if let Source::Manual(now_us) = &self.0 {
             now_us.fetch_add(by_us, Ordering::SeqCst);

@@ -97,7 +97,7 @@ pub struct Job {
     pub dedupe_key: Option<String>,
     /// What it is to be done with, as JSON.
     pub payload: String,
-    /// The end of its lease if it runs, else its earliest start, microseconds.
+    /// The end of its lease if it runs, else its earliest start, microseconds; 0 for at once.
     pub due_us: i64,
     /// How often it was claimed; with the id, it names one claim.
     pub attempt: i64,
@@ -154,6 +154,11 @@ pub async fn enqueue(conn: &mut Conn, job: &NewJob, now_us: i64) -> Result<()> {
         on conflict (kind, dedupe_key) where state = 'ready' do update
         set due_us = case when excluded.due_us < job.due_us then excluded.due_us else job.due_us end,
             rank_us = case when excluded.rank_us < job.rank_us then excluded.rank_us else job.rank_us end";
+    // What is due at once is due whatever the clocks of those who look for it say.
+    let due_us = match job.run_after_us <= now_us {
+        true => 0,
+        false => job.run_after_us,
+    };
     let rank_us = match job.lane {
         Some(lane) => job
             .run_after_us
@@ -167,7 +172,7 @@ pub async fn enqueue(conn: &mut Conn, job: &NewJob, now_us: i64) -> Result<()> {
             .bind(job.kind)
             .bind(job.dedupe_key.as_deref())
             .bind(job.payload.as_str())
-            .bind(job.run_after_us)
+            .bind(due_us)
             .bind(job.max_attempts)
             .bind(now_us)
             .bind(job.lane)
@@ -397,12 +402,12 @@ pub async fn unfinished(conn: &mut Conn, now_us: i64) -> Result<i64> {
 
 /// How long the job that has been due longest has waited, microseconds; 0 if none is due.
 pub async fn oldest_age_us(conn: &mut Conn, now_us: i64) -> Result<i64> {
-    const SQL: &str =
-        "select due_us from job where state <> 'dead' and due_us <= $1 order by due_us, id limit 1";
+    const SQL: &str = "select case when due_us = 0 then created_us else due_us end from job
+        where state <> 'dead' and due_us <= $1 order by due_us, id limit 1";
     let oldest: Option<i64> = on!(conn, |c| sqlx::query_scalar(SQL)
         .bind(now_us)
         .fetch_optional(c))?;
-    Ok(oldest.map_or(0, |due_us| now_us - due_us))
+    Ok(oldest.map_or(0, |since_us| (now_us - since_us).max(0)))
 }
 
 /// One page of the dead jobs, oldest first.

@@ -63,6 +63,8 @@ const CHILDREN_MAX: i64 = 100;
 const CARRY_HOPS: u32 = 10;
 /// A worker that cannot reach the database tries again after so long.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// How often a failed job is given back where the database is away: about as long as its lease holds.
+const RETURNS_MAX: u32 = 15;
 
 /// Names the upload of a job.
 #[derive(Serialize, Deserialize)]
@@ -299,7 +301,20 @@ impl Worker {
         };
         let Err(error) = result else { return };
         tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, %error, "job failed");
-        let (job, reason, clock) = (job.clone(), error.to_string(), self.clock.clone());
+        let reason = error.to_string();
+        for _ in 0..RETURNS_MAX {
+            match self.give_back(&job, &reason).await {
+                Ok(()) | Err(Error::Conflict { .. }) => return,
+                Err(error) => tracing::warn!(%error, "job is not returned yet"),
+            }
+            tokio::time::sleep(TROUBLE_PAUSE).await;
+        }
+        tracing::warn!(job = %job.id, "job was not returned; its lease has ended");
+    }
+
+    /// Returns a failed job to the queue.
+    async fn give_back(&self, job: &Job, reason: &str) -> Result<()> {
+        let (job, reason, clock) = (job.clone(), reason.to_owned(), self.clock.clone());
         let returned = self.db.write(move |conn| {
             Box::pin(async move {
                 let now_us = clock.now_us();
@@ -309,9 +324,7 @@ impl Worker {
                 Ok(())
             })
         });
-        if let Err(error) = returned.await {
-            tracing::warn!(%error, "job was not returned; its lease will end");
-        }
+        returned.await
     }
 
     async fn run_job(&self, job: &Job) -> Result<()> {

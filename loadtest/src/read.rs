@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Seconds of each run.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Seconds before each run whose answers do not count: connections are made, and caches filled.
+    #[arg(long, default_value_t = 0)]
+    warm_up: u64,
     /// Only routes whose names contain this text.
     #[arg(long, default_value = "")]
     route: String,
@@ -135,7 +138,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let mut has_failed = false;
     for routes in runs {
         let results = match options.rate {
-            Some(rate) => open_model(&readers, &routes, rate, options.seconds).await?,
+            Some(rate) => open_model(&readers, &routes, rate, options).await?,
             None => closed_model(&readers, &routes, options).await?,
         };
         for (route, seen) in &results {
@@ -166,7 +169,7 @@ async fn closed_model(
     routes: &[Route],
     options: &Options,
 ) -> Result<Results> {
-    let end = Instant::now() + Duration::from_secs(options.seconds);
+    let (counted, end) = span(options);
     let mut clients = JoinSet::new();
     for number in 0..options.clients as u64 {
         let (readers, routes, think_ms) = (readers.clone(), routes.to_vec(), options.think_ms);
@@ -176,8 +179,11 @@ async fn closed_model(
             while Instant::now() < end {
                 let route = routes[chance.random_range(0..routes.len())];
                 let path = readers.fleet.draw(route, &mut chance);
-                let answer = readers.ask(&path, Instant::now()).await;
-                note(&mut results, route, answer)?;
+                let due = Instant::now();
+                let answer = readers.ask(&path, due).await;
+                if due >= counted {
+                    note(&mut results, route, answer)?;
+                }
                 if think_ms > 0 {
                     let share = -f64::ln(1.0 - chance.random::<f64>());
                     sleep(Duration::from_millis(think_ms).mul_f64(share)).await;
@@ -200,14 +206,14 @@ async fn open_model(
     readers: &Arc<Readers>,
     routes: &[Route],
     rate: f64,
-    seconds: u64,
+    options: &Options,
 ) -> Result<Results> {
     ensure!(rate > 0.0, "--rate {rate}: expected more than 0");
-    let mut chance = StdRng::seed_from_u64(readers.seed);
+    let mut chance = StdRng::seed_from_u64(options.seed);
     let under_way = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     let mut asked = JoinSet::new();
     let mut due = Instant::now();
-    let end = due + Duration::from_secs(seconds);
+    let (counted, end) = span(options);
     let mut results = Results::new();
     while due < end {
         sleep_until(due).await;
@@ -217,19 +223,27 @@ async fn open_model(
         asked.spawn(async move {
             let answer = readers.ask(&path, due).await;
             drop(place);
-            (route, answer)
+            (due >= counted).then_some((route, answer))
         });
         while let Some(done) = asked.try_join_next() {
-            let (route, answer) = done?;
-            note(&mut results, route, answer)?;
+            if let Some((route, answer)) = done? {
+                note(&mut results, route, answer)?;
+            }
         }
         due += Duration::from_secs_f64(-f64::ln(1.0 - chance.random::<f64>()) / rate);
     }
     while let Some(done) = asked.join_next().await {
-        let (route, answer) = done?;
-        note(&mut results, route, answer)?;
+        if let Some((route, answer)) = done? {
+            note(&mut results, route, answer)?;
+        }
     }
     Ok(results)
+}
+
+/// From when on questions count, and when the last is asked.
+fn span(options: &Options) -> (Instant, Instant) {
+    let counted = Instant::now() + Duration::from_secs(options.warm_up);
+    (counted, counted + Duration::from_secs(options.seconds))
 }
 
 fn note(results: &mut Results, route: Route, answer: Answer) -> Result<()> {

@@ -83,7 +83,17 @@ async fn bytes_that_go_straight_to_the_store_are_found_there() {
 
 #[tokio::test]
 async fn uploads_in_any_order_over_many_workers_make_one_report() {
-    const UPLOADS: usize = 240;
+    check_order(240).await;
+}
+
+#[tokio::test]
+#[ignore = "long: script/test --faults"]
+async fn a_thousand_uploads_in_any_order_over_many_workers_make_one_report() {
+    check_order(1_000).await;
+}
+
+/// Sends so many uploads in two orders.
+async fn check_order(count: usize) {
     let mut reports = Vec::new();
     for order in 0..2 {
         let backends = Backends::cluster().await;
@@ -100,13 +110,13 @@ async fn uploads_in_any_order_over_many_workers_make_one_report() {
             let sent = Client::new().put(place).body(fleet::report(nth));
             assert_eq!(sent.send().await.unwrap().status(), 200);
         };
-        // 101 and 240 have no common factor: another order, of the same uploads.
-        let uploads = (0..UPLOADS).map(|nth| if order == 0 { nth } else { nth * 101 % UPLOADS });
+        // 101 has no factor in common with their number: another order, of the same uploads.
+        let uploads = (0..count).map(|nth| if order == 0 { nth } else { nth * 101 % count });
         stream::iter(uploads).for_each_concurrent(8, upload).await;
         taking.settled().await;
         let path = format!("github/acme/repos/widgets/commits/{SHA}/");
         let commit = rest::get(&taking, &path).await;
-        assert_eq!(commit["totals"]["sessions"], UPLOADS);
+        assert_eq!(commit["totals"]["sessions"], count);
         let export = format!("{}/api/v2/{path}export/lcov", taking.url);
         let bearer = taking.api_token("acme").await;
         let export = Client::new()

@@ -1,5 +1,12 @@
 //! What a node depends on fails under load: nothing that was acknowledged is lost, and nothing counts twice.
 
+mod clients;
+mod database;
+mod disk;
+mod kills;
+mod network;
+
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -36,7 +43,7 @@ async fn every_acknowledged_upload_is_merged_once_though_the_database_goes_away(
 
 #[tokio::test]
 async fn every_acknowledged_upload_is_merged_once_though_the_server_is_restarted_under_load() {
-    let calm = calm().await;
+    let calm = calm(UPLOADS).await;
     let mut node = Node::start().await;
     let restarted = send(&mut node, UPLOADS, async |node, mut done| {
         for nth in 1..=3 {
@@ -59,7 +66,7 @@ async fn every_acknowledged_upload_is_merged_once_though_redis_goes_away() {
 }
 
 async fn check(backends: Backends, proxy: Proxy, trouble: &str) {
-    let calm = calm().await;
+    let calm = calm(UPLOADS).await;
     let mut node = Node::start_on(Some(backends)).await;
     let disturb = async |_: &mut Node, mut done: watch::Receiver<usize>| {
         for (nth, way) in (1..).zip(WAYS) {
@@ -74,7 +81,27 @@ async fn check(backends: Backends, proxy: Proxy, trouble: &str) {
     disturbed.assert_is_that_of(&calm, trouble);
 }
 
-async fn calm() -> Outcome {
-    let mut node = Node::start_on(None).await;
-    send(&mut node, UPLOADS, async |_, _| {}).await
+/// What becomes of so many uploads where nothing goes wrong.
+async fn calm(uploads: usize) -> Outcome {
+    let mut node = Node::start_alone().await;
+    send(&mut node, uploads, async |_, _| {}).await
+}
+
+#[tokio::test]
+async fn every_acknowledged_upload_is_merged_once_though_redis_is_emptied() {
+    let calm = calm(UPLOADS).await;
+    let backends = Backends::cluster().await;
+    let redis = backends.redis_url.clone();
+    let mut node = Node::start_on(Some(backends)).await;
+    let disturbed = send(&mut node, UPLOADS, async |_, mut done| {
+        for steps in (20..2 * UPLOADS).step_by(20) {
+            done.wait_for(|&done| done >= steps).await.unwrap();
+            let emptied = Command::new("redis-cli")
+                .args(["-u", &redis, "flushall"])
+                .output();
+            assert!(emptied.unwrap().status.success());
+        }
+    })
+    .await;
+    disturbed.assert_is_that_of(&calm, "Redis was emptied");
 }

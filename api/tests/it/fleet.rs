@@ -1,8 +1,9 @@
 //! Clients that send uploads of one commit until the server has acknowledged each, whatever happens to it meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::{Client, RequestBuilder};
@@ -24,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) totals: Value,
     /// How often each acknowledged upload was merged, by its id.
     pub(crate) merged: BTreeMap<String, usize>,
+    /// The longest time in which no step of any client was acknowledged.
+    pub(crate) longest_pause: Duration,
 }
 
 impl Outcome {
@@ -36,6 +39,10 @@ impl Outcome {
                 "upload {id} was merged {times} times, after {trouble}"
             );
         }
+        let (uploads, pause) = (self.merged.len(), self.longest_pause.as_secs_f64());
+        println!(
+            "{trouble}: {uploads} uploads acknowledged, each merged once; longest pause {pause:.2} s"
+        );
     }
 }
 
@@ -53,6 +60,7 @@ pub(crate) async fn send(
         uploads,
         next: AtomicUsize::new(0),
         steps,
+        last: Mutex::new((Instant::now(), Duration::ZERO)),
     };
     let clients = join_all((0..CLIENTS).map(|_| fleet.work()));
     let (acknowledged, ()) = tokio::join!(clients, trouble(node, done));
@@ -78,7 +86,12 @@ pub(crate) async fn send(
         let times = merged.get_mut(step["upload"].as_str().unwrap());
         *times.expect("only acknowledged uploads are merged") += 1;
     }
-    Outcome { totals, merged }
+    let (_, longest_pause) = *fleet.last.lock().unwrap();
+    Outcome {
+        totals,
+        merged,
+        longest_pause,
+    }
 }
 
 /// The clients of one run.
@@ -89,6 +102,8 @@ struct Fleet {
     next: AtomicUsize,
     /// Acknowledged steps.
     steps: watch::Sender<usize>,
+    /// When the last was, and the longest time between two.
+    last: Mutex<(Instant, Duration)>,
 }
 
 impl Fleet {
@@ -122,6 +137,8 @@ impl Fleet {
         .await;
         assert_eq!(status, expected, "{body}");
         self.steps.send_modify(|steps| *steps += 1);
+        let mut last = self.last.lock().unwrap();
+        *last = (Instant::now(), last.1.max(last.0.elapsed()));
         body
     }
 }

@@ -19,6 +19,7 @@ mod faults;
 mod fleet;
 mod forge;
 mod lists;
+mod network;
 mod node;
 mod offline;
 mod older;

@@ -1,5 +1,6 @@
 //! The real program, `hitline serve`, as a process of its own: it can be killed, and its memory is its own.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,14 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::backends::Backends;
+use crate::network::Network;
 
 /// A fact that is waited for is asked for again after so long.
 const POLL: Duration = Duration::from_millis(10);
 /// A server must answer so soon after its start.
 const START: Duration = Duration::from_secs(30);
+/// A server that was to be killed and lives so long will not be.
+const UNKILLED: Duration = Duration::from_secs(3);
 /// Any other fact must come so soon: a job whose worker was killed waits until its lease has ended.
 const FACT: Duration = Duration::from_secs(240);
 
@@ -31,14 +35,18 @@ impl Node {
         Node::start_on(Backends::chosen().await).await
     }
 
+    /// Starts one on its folder alone.
+    pub(crate) async fn start_alone() -> Node {
+        Node::start_on(None).await
+    }
+
     /// Starts one on these backends; on its folder alone without.
     pub(crate) async fn start_on(backends: Option<Backends>) -> Node {
-        let home = Home {
-            folder: tempfile::tempdir().unwrap(),
-            backends,
-        };
+        Node::start_home(Home::new(backends), free_address()).await
+    }
+
+    async fn start_home(home: Home, listen: String) -> Node {
         let api_token = home.admin(&["token", "add", "--owner", "acme"]).await;
-        let listen = free_address();
         let child = home.serve(&listen);
         let mut node = Node {
             url: format!("http://{listen}"),
@@ -48,6 +56,75 @@ impl Node {
         };
         node.ready().await;
         node
+    }
+
+    /// Starts one whose data are in this folder.
+    pub(crate) async fn start_in(folder: &Path) -> Node {
+        let folder = tempfile::tempdir_in(folder).unwrap();
+        Node::start_home(
+            Home {
+                folder,
+                ..Home::new(None)
+            },
+            free_address(),
+        )
+        .await
+    }
+
+    /// Starts one that does only this, in a network of its own.
+    pub(crate) async fn start_behind(network: &Network, backends: Backends, role: &str) -> Node {
+        let home = Home {
+            role: role.to_owned(),
+            prefix: network.prefix(),
+            ..Home::new(Some(backends))
+        };
+        Node::start_home(home, network.free_address()).await
+    }
+
+    /// Starts one that does only this.
+    pub(crate) async fn start_role(backends: Backends, role: &str) -> Node {
+        let home = Home {
+            role: role.to_owned(),
+            ..Home::new(Some(backends))
+        };
+        Node::start_home(home, free_address()).await
+    }
+
+    /// Starts it anew, to be killed as one of its threads begins its nth call of these of the system, and waits until it
+    /// is, or for a while. It is dead then.
+    pub(crate) async fn crash_at(&mut self, calls: &str, nth: usize) -> bool {
+        self.child.kill().await.unwrap();
+        let inject = format!("inject={calls}:signal=SIGKILL:when={nth}");
+        let trace = format!("trace={calls}");
+        let tracer = [
+            "strace",
+            "-f",
+            "-qqq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ];
+        let listen = self.url.trim_start_matches("http://");
+        let mut child = self.home.serve_under(&tracer, listen);
+        let is_killed = tokio::time::timeout(UNKILLED, child.wait()).await.is_ok();
+        if !is_killed {
+            // The tracer's death would set it free.
+            let tracer = child.id().unwrap();
+            let children = format!("/proc/{tracer}/task/{tracer}/children");
+            let traced = std::fs::read_to_string(children).unwrap();
+            let _ = Command::new("kill")
+                .arg("-9")
+                .args(traced.split_whitespace())
+                .status()
+                .await;
+            child.wait().await.unwrap();
+        }
+        self.child = self.home.serve(listen);
+        self.ready().await;
+        is_killed
     }
 
     /// `kill -9`, then a new start on the same folder and address.
@@ -227,17 +304,34 @@ async fn get(url: &str, token: &str) -> Value {
 struct Home {
     folder: tempfile::TempDir,
     backends: Option<Backends>,
+    role: String,
+    /// What the server is run by.
+    prefix: Vec<String>,
 }
 
 impl Home {
+    fn new(backends: Option<Backends>) -> Home {
+        Home {
+            folder: tempfile::tempdir().unwrap(),
+            backends,
+            role: "all".into(),
+            prefix: Vec::new(),
+        }
+    }
+
     fn serve(&self, listen: &str) -> Child {
+        let prefix: Vec<&str> = self.prefix.iter().map(String::as_str).collect();
+        self.serve_under(&prefix, listen)
+    }
+
+    fn serve_under(&self, prefix: &[&str], listen: &str) -> Child {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder.path().join("log"))
             .unwrap();
-        self.program()
-            .args(["serve", "--listen", listen])
+        self.command(prefix)
+            .args(["serve", "--listen", listen, "--role", &self.role])
             .env("HITLINE_LOG", "warn")
             .stderr(Stdio::from(log))
             .spawn()
@@ -246,7 +340,7 @@ impl Home {
 
     async fn admin(&self, words: &[&str]) -> String {
         let done = self
-            .program()
+            .command(&[])
             .arg("admin")
             .args(words)
             .output()
@@ -260,10 +354,13 @@ impl Home {
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
-    fn program(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hitline"));
+    fn command(&self, prefix: &[&str]) -> Command {
+        let words = [prefix, &[env!("CARGO_BIN_EXE_hitline")]].concat();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HITLINE_DATA", self.folder.path().join("data"))
             .stdin(Stdio::null())
             .kill_on_drop(true);

@@ -22,6 +22,7 @@ pub(crate) enum Way {
 pub(crate) struct Proxy {
     /// Where it listens, as `127.0.0.1:port`.
     pub(crate) address: String,
+    target: watch::Sender<String>,
     way: watch::Sender<Way>,
     task: AbortHandle,
 }
@@ -29,20 +30,33 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Starts one in front of `host:port`.
     pub(crate) async fn to(target: &str) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Proxy::at("127.0.0.1", target).await
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) async fn at(host: &str, target: &str) -> Proxy {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (way, seen) = watch::channel(Way::Open);
-        let target = target.to_owned();
+        let (target, seen_target) = watch::channel(target.to_owned());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target.clone(), seen.clone()));
+                let target = seen_target.borrow().clone();
+                tokio::spawn(carry(client, target, seen.clone()));
             }
         });
         Proxy {
             address,
+            target,
             way,
             task: task.abort_handle(),
         }
+    }
+
+    /// Leads to another server from now on.
+    pub(crate) fn lead_to(&self, target: &str) {
+        self.target.send_replace(target.to_owned());
+        self.set(Way::Open);
     }
 
     /// Disturbs connections, or lets them go through again.

@@ -8,7 +8,7 @@ mod server;
 
 use tempfile::TempDir;
 
-pub use postgres::postgres;
+pub use postgres::{PostgresServer, postgres};
 pub use redis::{RedisServer, redis_server};
 pub use s3::bucket;
 pub use server::installed;

@@ -1,7 +1,9 @@
 //! PostgreSQL for tests: one server per test process, which ends with it in any way it ends; one database per test.
 
 use std::ffi::OsString;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -59,68 +61,205 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 fn start() -> Server {
-    let programs = find_programs();
-    let folder = tempfile::Builder::new()
-        .prefix("hitline-postgres-")
-        .tempdir()
-        .expect("make a temporary folder")
-        .keep();
-    let data = folder.join("data");
-    std::fs::create_dir(&data).expect("make the data folder");
-    let user = server_user(&folder);
-    if let Some((uid, gid)) = user {
-        chown(&folder, Some(uid), Some(gid)).expect("give the folder to PostgreSQL's user");
-        chown(&data, Some(uid), Some(gid)).expect("give the data folder to PostgreSQL's user");
+    let files = Files::new();
+    files.initdb();
+    let (url, process) = files.serve();
+    Server {
+        url,
+        _process: process,
     }
-    let log = folder.join("log");
-    let initdb = as_user(user, &programs.join("initdb"));
-    let made = Command::new(&initdb[0])
-        .args(&initdb[1..])
-        .args([
+}
+
+/// The files of a server, and who owns them.
+struct Files {
+    programs: PathBuf,
+    folder: PathBuf,
+    user: Option<(u32, u32)>,
+    port: u16,
+}
+
+impl Files {
+    fn new() -> Files {
+        let folder = tempfile::Builder::new()
+            .prefix("hitline-postgres-")
+            .tempdir()
+            .expect("make a temporary folder")
+            .keep();
+        let files = Files {
+            programs: find_programs(),
+            user: server_user(&folder),
+            folder,
+            port: free_port(),
+        };
+        let mode = Permissions::from_mode(0o700); // as PostgreSQL insists
+        std::fs::create_dir(files.data()).expect("make the data folder");
+        std::fs::set_permissions(files.data(), mode).expect("keep the data folder to its owner");
+        if let Some((uid, gid)) = files.user {
+            chown(&files.folder, Some(uid), Some(gid))
+                .expect("give the folder to PostgreSQL's user");
+            chown(files.data(), Some(uid), Some(gid))
+                .expect("give the data folder to PostgreSQL's user");
+        }
+        files
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn initdb(&self) {
+        let options = [
             "--auth=trust",
             "--username=hitline",
             "--encoding=UTF8",
             "--locale=C",
             "--no-sync",
-            "-D",
-        ])
-        .arg(&data)
-        .stdin(Stdio::null())
-        .stdout(log_file(&log))
-        .stderr(log_file(&log))
-        .current_dir("/")
-        .status()
-        .expect("run initdb");
-    assert!(
-        made.success(),
-        "initdb failed: {}",
-        std::fs::read_to_string(&log).unwrap_or_default()
-    );
-    let port = free_port();
-    let mut words = as_user(user, &programs.join("postgres"));
-    words.extend([
-        "-D".into(),
-        data.into(),
-        "-p".into(),
-        port.to_string().into(),
-    ]);
-    let options = [
-        "-h",
-        "127.0.0.1",
-        "-c",
-        "fsync=off",
-        "-c",
-        "full_page_writes=off",
-        "-c",
-        "max_connections=200",
-        "-c",
-        "unix_socket_directories=",
-    ];
-    words.extend(options.map(OsString::from));
-    Server {
-        url: format!("postgres://hitline@127.0.0.1:{port}"),
-        _process: run_guarded(&folder, &words),
+        ];
+        self.make_data("initdb", &options);
     }
+
+    /// Has a program fill the data folder.
+    fn make_data(&self, program: &str, options: &[&str]) {
+        let words = as_user(self.user, &self.programs.join(program));
+        let log = self.folder.join("log");
+        let made = Command::new(&words[0])
+            .args(&words[1..])
+            .args(options)
+            .arg("-D")
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .stdout(log_file(&log))
+            .stderr(log_file(&log))
+            .current_dir("/")
+            .status();
+        assert!(
+            made.expect("run a program of PostgreSQL").success(),
+            "{program} failed: {}",
+            std::fs::read_to_string(&log).unwrap_or_default()
+        );
+    }
+
+    /// Runs the server; its URL without a database.
+    fn serve(&self) -> (String, Child) {
+        let mut words = as_user(self.user, &self.programs.join("postgres"));
+        let port = self.port.to_string();
+        words.extend(["-D".into(), self.data().into(), "-p".into(), port.into()]);
+        let options = [
+            "-h",
+            "127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-c",
+            "full_page_writes=off",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "unix_socket_directories=",
+        ];
+        words.extend(options.map(OsString::from));
+        let url = format!("postgres://hitline@127.0.0.1:{}", self.port);
+        (url, run_guarded(&self.folder, &words))
+    }
+}
+
+/// A server of one test's own, which may be killed and replaced by another; it ends with the test process.
+pub struct PostgresServer {
+    /// Its address, `127.0.0.1:port`.
+    pub address: String,
+    files: Files,
+    url: String,
+    process: Child,
+}
+
+impl PostgresServer {
+    /// Starts one with an empty database `postgres`.
+    pub async fn start() -> PostgresServer {
+        let started = tokio::task::spawn_blocking(|| {
+            let files = Files::new();
+            files.initdb();
+            PostgresServer::run(files)
+        });
+        let server = started.await.expect("start PostgreSQL");
+        server.execute("select 1").await;
+        server
+    }
+
+    fn run(files: Files) -> PostgresServer {
+        let (url, process) = files.serve();
+        PostgresServer {
+            address: format!("127.0.0.1:{}", files.port),
+            files,
+            url,
+            process,
+        }
+    }
+
+    /// Starts a server that follows this one. From then on, what is committed here is there as well.
+    pub async fn replica(&self) -> PostgresServer {
+        let source = self.url.clone();
+        let started = tokio::task::spawn_blocking(move || {
+            let files = Files::new();
+            let from = format!("--dbname={source}/postgres");
+            let options = [
+                &*from,
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+            ];
+            files.make_data("pg_basebackup", &options);
+            PostgresServer::run(files)
+        });
+        let replica = started.await.expect("start a replica");
+        replica.execute("select 1").await;
+        self.execute("alter system set synchronous_standby_names = '*'")
+            .await;
+        self.execute("select pg_reload_conf()").await;
+        replica
+    }
+
+    /// Makes a replica a server that takes writes.
+    pub async fn promote(&self) {
+        self.execute("select pg_promote()").await;
+    }
+
+    /// Kills it at once, with all its processes, and waits until they are gone.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.files.data().join("postmaster.pid"));
+        let pid = pid.expect("read the server's id");
+        let pid = pid.lines().next().expect("the first line is the id");
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("read the ids of its processes");
+        let pids = || std::iter::once(pid).chain(children.split_whitespace());
+        // Some may have ended by themselves.
+        let _ = Command::new("kill").arg("-9").args(pids()).status();
+        while pids().any(lives) {
+            std::thread::sleep(START_PAUSE);
+        }
+    }
+
+    /// Starts it again after it was killed.
+    pub async fn restart(&mut self) {
+        let mut guard = self.process.stdin.take().expect("the server was started");
+        guard.write_all(b"keep\n").expect("tell the guard");
+        drop(guard);
+        self.process.wait().expect("wait for the guard");
+        let (_, process) = self.files.serve();
+        self.process = process;
+        self.execute("select 1").await;
+    }
+
+    async fn execute(&self, sql: &str) {
+        let mut conn = connect(&format!("{}/postgres", self.url)).await;
+        sqlx::query(sql).execute(&mut conn).await.expect(sql);
+        conn.close().await.expect("disconnect");
+    }
+}
+
+/// Whether a process still holds what it had.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
 /// The words that run a program under PostgreSQL's user, as it refuses root.

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at a starting server.
 pub(super) const START_PAUSE: Duration = Duration::from_millis(20);
-/// Runs the server until its own input ends, which it does when the test process is gone, then removes the folder.
-const GUARD: &str =
-    r#""$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$0""#;
+/// Runs the server until its own input ends, which it does when the test process is gone, then removes the folder unless
+/// it was told to keep it.
+const GUARD: &str = r#""$@" & server=$!; read -r word; kill -INT "$server"; wait "$server"
+[ "$word" = keep ] || rm -rf "$0""#;
 
 /// Runs a server whose files, and whose log, are in a folder.
 pub(super) fn run_guarded(folder: &Path, words: &[OsString]) -> Child {
