@@ -78,7 +78,7 @@ impl App {
         let folds = Folds::new(cache, blobs.clone());
         let (shared, folds): (Arc<dyn Shared>, Folds) = match &config.redis_url {
             Some(url) => {
-                let redis = Arc::new(Redis::open(url.expose(), clock.clone())?);
+                let redis = Arc::new(open_redis(&config, url, clock.clone())?);
                 (redis.clone(), folds.with_shared(redis))
             }
             None => (Arc::new(Memory::new(clock.clone())), folds),
@@ -162,9 +162,21 @@ pub async fn open_blobs(config: &Config, clock: Clock) -> Result<Arc<dyn Blobs>>
 
 /// Opens the database and brings its tables to this version.
 pub async fn open_db(config: &Config, clock: Clock) -> Result<Db> {
-    let db = Db::open(config.database_url.expose(), clock).await?;
+    let mut db = Db::open(config.database_url.expose(), clock).await?;
+    if let Some(url) = &config.replica_url {
+        db = db.with_replica(url.expose())?;
+    }
     db.migrate().await?;
     Ok(db)
+}
+
+/// The configured Redis. Errors: `Invalid`, or `Io` where its authority cannot be read.
+pub fn open_redis(config: &Config, url: &Secret, clock: Clock) -> Result<Redis> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|e| Error::io(format!("read {}", path.display()), e))
+    };
+    let authority = config.redis_ca_file.as_ref().map(read).transpose()?;
+    Redis::open(url.expose(), authority.as_deref(), clock)
 }
 
 /// The instance's key: made at the first start, kept in the database.

@@ -34,10 +34,14 @@ pub struct Config {
     pub data: PathBuf,
     /// The metadata database; SQLite in the data folder unless said otherwise.
     pub database_url: Secret,
+    /// A replica of the database, for reads of reports.
+    pub replica_url: Option<Secret>,
     /// The bucket of raw uploads and packs; a folder of the data folder when absent.
     pub s3: Option<S3Settings>,
     /// Where nodes share counts and answers; each has its own when absent.
     pub redis_url: Option<Secret>,
+    /// Who vouches for it over TLS, in PEM, in place of the usual authorities.
+    pub redis_ca_file: Option<PathBuf>,
     /// The URL that clients reach, without a trailing slash; the request's `Host` when absent.
     pub public_url: Option<String>,
     /// Upload calls that one peer may make, a second.
@@ -73,8 +77,10 @@ impl Config {
             roles: Roles::ALL,
             data: data.to_path_buf(),
             database_url: Secret::new(format!("sqlite://{}", data.join("hitline.db").display())),
+            replica_url: None,
             s3: None,
             redis_url: None,
+            redis_ca_file: None,
             public_url: None,
             uploads_per_second: 1000,
             queue_max: QUEUE_MAX,

@@ -22,6 +22,7 @@ use engine::db::{Conn, Db, Key, Page, Part, Place, Side, flags, sessions, settin
 use engine::id::{CommitId, FlagId, JournalId, OwnerId, RepoId, TestRunId, TokenId, UploadId};
 use engine::model::Totals;
 use engine::secret::hash_token;
+use engine::testing::{Certificate, PostgresServer};
 use engine::{Error, Result, testing};
 
 const START_US: i64 = 1_790_000_000_000_000;
@@ -1117,4 +1118,30 @@ async fn journal_and_settings(conn: &mut Conn, repo: RepoId) -> Result<()> {
         Some("one")
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn postgresql_is_verified_over_tls() {
+    let certificate = Certificate::new();
+    let server = PostgresServer::start_tls(&certificate).await;
+    let open = async |host: &str, root: &std::path::Path| {
+        let port = server.address.rsplit(':').next().unwrap();
+        let root = root.display();
+        let url = format!(
+            "postgres://hitline@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={root}"
+        );
+        Db::open(&url, Clock::system()).await
+    };
+    let db = open("127.0.0.1", &certificate.file()).await.unwrap();
+    db.migrate().await.unwrap();
+    db.ping().await.unwrap();
+    let other = Certificate::new();
+    assert!(
+        open("127.0.0.1", &other.file()).await.is_err(),
+        "an authority that does not vouch for it"
+    );
+    assert!(
+        open("localhost", &certificate.file()).await.is_err(),
+        "a name that is not its own"
+    );
 }

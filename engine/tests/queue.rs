@@ -238,10 +238,11 @@ async fn waiting_jobs_of_one_key_coalesce(db: &Db) {
     .await;
     enqueue(db, later.clone()).await;
     assert_eq!(
-        queue::oldest_age_us(&mut db.read().await.unwrap(), START_US)
+        queue::oldest_age_us(&mut db.read().await.unwrap(), START_US + 7)
             .await
             .unwrap(),
-        7
+        7,
+        "what is due at once waits since it was made"
     );
     let running = claim(db, "w").await;
     assert_eq!(running.len(), 1);

@@ -5,6 +5,7 @@ mod ask;
 mod packs;
 mod read;
 mod seed;
+mod upload;
 
 use anyhow::Result;
 use clap::Parser;
@@ -19,6 +20,8 @@ enum Command {
     Seed(seed::Options),
     /// Ask a server about what was seeded, and tell how long it took to answer.
     Read(read::Options),
+    /// Send reports to a server, and tell how fast they were accepted and counted.
+    Upload(upload::Options),
 }
 
 #[tokio::main]
@@ -26,5 +29,6 @@ async fn main() -> Result<()> {
     match Command::parse() {
         Command::Seed(options) => seed::run(&options).await,
         Command::Read(options) => read::run(&options).await,
+        Command::Upload(options) => upload::run(options).await,
     }
 }

@@ -182,14 +182,14 @@ impl Viewer {
         not_activated: Error,
     ) -> Result<(Conn, Owner, Repo)> {
         self.may_read()?;
-        let mut conn = app.db.read().await?;
+        let mut conn = app.db.read_report().await?;
         let (owner, repo) = find_named(&mut conn, service, owner, repo).await?;
         match self.access(&mut conn, &owner, &repo).await? {
             Access::Readable => Ok((conn, owner, repo)),
             Access::Activating(user) => {
                 drop(conn); // Who holds one connection must not wait for another.
                 activate(app, owner.id, user).await?;
-                Ok((app.db.read().await?, owner, repo))
+                Ok((app.db.read_report().await?, owner, repo))
             }
             Access::NotActivated => Err(not_activated),
             Access::Hidden => Err(Error::not_found("Not found.")),

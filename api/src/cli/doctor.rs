@@ -6,9 +6,10 @@ use engine::Result;
 use engine::cache::{Cache, CacheLimits};
 use engine::clock::Clock;
 use engine::queue;
+use engine::secret::Secret;
 
 use super::{DataArgs, print};
-use crate::app::{open_blobs, open_db};
+use crate::app::{open_blobs, open_db, open_redis};
 use crate::config::Config;
 
 /// One finding: what was checked, and what came of it.
@@ -18,7 +19,7 @@ type Finding = (&'static str, Result<String>, &'static str);
 pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
     let config = args.config()?;
     let data = &config.data;
-    let findings: [Finding; 4] = [
+    let mut findings: Vec<Finding> = vec![
         (
             "data folder",
             check_folder(data),
@@ -40,7 +41,11 @@ pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
             "delete the folder; it is made anew",
         ),
     ];
-    let mut failed = 0;
+    if let Some(url) = &config.redis_url {
+        let remedy = "check hitline.redis_url, and that the server runs; nodes go on without it, each for itself";
+        findings.push(("Redis", check_redis(&config, url).await, remedy));
+    }
+    let (mut failed, checks) = (0, findings.len());
     for (part, finding, remedy) in findings {
         match finding {
             Ok(found) => print(&format!("ok    {part}: {found}"))?,
@@ -50,7 +55,7 @@ pub(super) async fn run(args: DataArgs) -> anyhow::Result<()> {
             }
         }
     }
-    anyhow::ensure!(failed == 0, "{failed} of 4 checks failed");
+    anyhow::ensure!(failed == 0, "{failed} of {checks} checks failed");
     Ok(())
 }
 
@@ -70,6 +75,13 @@ async fn check_database(config: &Config) -> Result<String> {
         depth.running,
         depth.dead
     ))
+}
+
+async fn check_redis(config: &Config, url: &Secret) -> Result<String> {
+    let redis = open_redis(config, url, Clock::system())?;
+    let away = |why| engine::Error::io("ask Redis", std::io::Error::other(why));
+    redis.ping().await.map_err(away)?;
+    Ok("it answers".into())
 }
 
 async fn check_blobs(config: &Config) -> Result<String> {

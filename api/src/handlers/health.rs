@@ -71,6 +71,9 @@ async fn measure(State(app): State<App>, metrics: PrometheusHandle) -> Result<Re
         metrics::gauge!("hitline_queue_jobs", "state" => state).set(count as f64);
     }
     metrics::gauge!("hitline_queue_oldest_age_seconds").set(oldest_us as f64 / 1e6);
+    if let Some(reads) = app.db.replica_reads() {
+        metrics::counter!("hitline_replica_reads_total").absolute(reads);
+    }
     for (place, count) in app.folds.counts() {
         metrics::counter!("hitline_reports_total", "found" => place).absolute(count);
     }

@@ -7,7 +7,7 @@
 mod keys;
 mod s3;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::secret::Secret;
 use engine::{Error, Result};
@@ -90,10 +90,13 @@ impl Install {
         if let Some(url) = self.database_url() {
             config.database_url = Secret::new(url);
         }
+        config.replica_url = self.replica_url().map(Secret::new);
         let redis = self.text(&["hitline", "redis_url"]);
         if let Some(url) = redis.or_else(|| self.text(&["services", "redis_url"])) {
             config.redis_url = Some(Secret::new(url));
         }
+        let authority = self.text(&["hitline", "redis_ca_file"]);
+        config.redis_ca_file = authority.map(PathBuf::from);
         let public = self.text(&["hitline", "public_url"]);
         if let Some(url) = public.or_else(|| self.text(&["setup", "codecov_url"])) {
             config.public_url = Some(url.trim_end_matches('/').to_owned());
@@ -132,16 +135,35 @@ impl Install {
         if let Some(url) = whole.or_else(|| self.text(&["services", "database_url"])) {
             return Some(url.to_owned());
         }
-        self.get(&["services", "database"]).as_object()?;
+        self.database_of_parts("database")
+    }
+
+    /// The replica, which Codecov's layout has to switch on.
+    fn replica_url(&self) -> Option<String> {
+        if let Some(url) = self.text(&["hitline", "database_read_url"]) {
+            return Some(url.to_owned());
+        }
+        let enabled = self.get(&["setup", "database", "read_replica_enabled"]);
+        if *enabled != true {
+            return None;
+        }
+        let whole = self.text(&["services", "database_read_url"]);
+        whole
+            .map(str::to_owned)
+            .or_else(|| self.database_of_parts("database_read"))
+    }
+
+    /// The URL of a database that is told in parts below this key of `services`.
+    fn database_of_parts(&self, name: &str) -> Option<String> {
+        self.get(&["services", name]).as_object()?;
+        let text = |key| self.text(&["services", name, key]);
         let part = |key, default: &str| {
-            let text = self.text(&["services", "database", key]).unwrap_or(default);
+            let text = text(key).unwrap_or(default);
             utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
         };
-        let host = self
-            .text(&["services", "database", "host"])
-            .unwrap_or("postgres");
+        let host = text("host").unwrap_or("postgres");
         let port = self
-            .get(&["services", "database", "port"])
+            .get(&["services", name, "port"])
             .as_u64()
             .unwrap_or(5432);
         Some(format!(
@@ -323,7 +345,7 @@ mod tests {
             Value::Object(config.site.yaml),
             json!({"coverage": {"round": "up"}})
         );
-        assert!(!config.guest_access);
+        assert!(!config.guest_access && config.replica_url.is_none());
         assert_eq!(install.get(&["services", "minio", "port"]), 9000);
     }
 

@@ -6,6 +6,8 @@ use engine::db::commits::find_commit;
 use engine::db::repos::find_repo;
 use engine::db::uploads::list_packs;
 use engine::fold::PackSet;
+use engine::secret::Secret;
+use engine::testing::PostgresServer;
 use futures_util::{StreamExt as _, stream};
 use reqwest::Client;
 use serde_json::Value;
@@ -163,6 +165,42 @@ async fn a_fold_of_one_node_is_taken_by_another() {
         counts.contains(&("others", 1)) && counts.contains(&("joined", 0)),
         "{counts:?}"
     );
+}
+
+#[tokio::test]
+async fn reports_are_read_from_a_replica_that_has_all_of_it_and_else_from_the_primary() {
+    let primary = PostgresServer::start().await;
+    let replica = primary.replica().await;
+    let mut backends = Backends::cluster().await;
+    let url = |address: &str| format!("postgres://hitline@{address}/postgres");
+    backends.database_url = url(&primary.address);
+    let test = TestApp::start_on(Some(&backends), Clock::system(), |config| {
+        config.replica_url = Some(Secret::new(url(&replica.address)));
+    })
+    .await;
+    let token = test.upload_token("github/acme/widgets").await;
+    let send = async |nth: usize| {
+        let answer = announce(&test.url, &token, SHA).send().await.unwrap();
+        let created: Value = answer.json().await.unwrap();
+        let place = created["raw_upload_location"].as_str().unwrap();
+        let sent = Client::new().put(place).body(fleet::report(nth));
+        assert_eq!(sent.send().await.unwrap().status(), 200);
+        test.settled().await;
+    };
+    send(0).await;
+    until("the replica is read from", SOON, async || {
+        assert_eq!(totals(&test).await["sessions"], 1);
+        test.db().replica_reads().filter(|reads| *reads > 0)
+    })
+    .await;
+    // A replica that stands still would tell less than was written.
+    replica.pause_replay().await;
+    send(1).await;
+    let before = test.db().replica_reads();
+    assert_eq!(totals(&test).await["sessions"], 2);
+    assert_eq!(test.db().replica_reads(), before);
+    replica.kill();
+    assert_eq!(totals(&test).await["sessions"], 2);
 }
 
 /// The totals of the commit, once it has a report.

@@ -97,6 +97,7 @@ pub mod members;
 pub mod owners;
 pub(crate) mod part;
 pub mod pulls;
+mod replica;
 pub mod repos;
 pub mod sessions;
 pub mod settings;
@@ -127,6 +128,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use part::Counts;
+use replica::Replica;
 use wake::Topics;
 use writer::Writer;
 
@@ -165,6 +167,7 @@ pub struct Db {
 enum Engine {
     Postgres {
         pool: sqlx::PgPool,
+        replica: Option<Replica>,
         /// For migrations, which may take as long as they take.
         unlimited: Box<PgConnectOptions>,
         _listener: Arc<wake::Listener>,
@@ -238,6 +241,7 @@ impl Db {
         Ok(Db {
             engine: Engine::Postgres {
                 pool,
+                replica: None,
                 unlimited: Box::new(unlimited),
                 _listener: listener,
             },
@@ -245,6 +249,20 @@ impl Db {
             counts: Counts::new(clock.clone()),
             clock,
         })
+    }
+
+    /// The same, which reads reports from this replica as well. Errors: `Invalid` where the database is no PostgreSQL.
+    pub fn with_replica(mut self, url: &str) -> Result<Db> {
+        match &mut self.engine {
+            Engine::Postgres { replica, .. } => {
+                *replica = Some(Replica::new(url, self.clock.clone())?);
+                Ok(self)
+            }
+            Engine::Sqlite { .. } => {
+                let why = "only a PostgreSQL has replicas; set the database's own URL as well";
+                Err(Error::invalid("replica URL", why))
+            }
+        }
     }
 
     /// Brings the tables to this program's version; many nodes may call it at once.
@@ -288,6 +306,29 @@ impl Db {
         Ok(Conn::new(held, self.counts.clone()))
     }
 
+    /// A connection for the reads of a report: to the replica, if there is one that has all that was committed until now,
+    /// else as [`read`](Self::read) gives it. Nobody reads less than they wrote.
+    pub async fn read_report(&self) -> Result<Conn> {
+        if let Engine::Postgres {
+            pool,
+            replica: Some(replica),
+            ..
+        } = &self.engine
+            && let Some(conn) = replica.read(pool).await
+        {
+            return Ok(Conn::new(Held::Postgres(conn), self.counts.clone()));
+        }
+        self.read().await
+    }
+
+    /// How many connections to the replica were lent; `None` without one.
+    pub fn replica_reads(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Postgres { replica, .. } => replica.as_ref().map(Replica::reads),
+            Engine::Sqlite { .. } => None,
+        }
+    }
+
     /// Runs the closure in a transaction and answers when it is durable; an error of the closure undoes all of it.
     /// On SQLite others may wait for the closure: it must await nothing but its connection.
     /// Errors: the closure's, `Commit` and `Db`. If the caller stops waiting, the closure may still commit.
@@ -329,7 +370,12 @@ impl Db {
     /// Closes all connections, after the writes that were accepted. Later calls fail.
     pub async fn close(&self) {
         match &self.engine {
-            Engine::Postgres { pool, .. } => pool.close().await,
+            Engine::Postgres { pool, replica, .. } => {
+                pool.close().await;
+                if let Some(replica) = replica {
+                    replica.close().await;
+                }
+            }
             Engine::Sqlite {
                 readers, writer, ..
             } => {

@@ -5,13 +5,15 @@ mod postgres;
 mod redis;
 mod s3;
 mod server;
+mod tls;
 
 use tempfile::TempDir;
 
 pub use postgres::{PostgresServer, postgres};
-pub use redis::{RedisServer, redis_server};
+pub use redis::{RedisServer, redis_server, redis_server_tls};
 pub use s3::bucket;
 pub use server::installed;
+pub use tls::Certificate;
 
 use crate::clock::Clock;
 use crate::db::Db;

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use sqlx::{Connection as _, PgConnection};
 
-use super::TestDb;
 use super::server::{START_PAUSE, START_TIMEOUT, free_port, log_file, run_guarded};
+use super::{Certificate, TestDb};
 use crate::clock::Clock;
 
 /// Where Debian puts the server, newest first.
@@ -139,6 +139,17 @@ impl Files {
         );
     }
 
+    /// Writes a file of the data folder, which only its owner reads.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.data().join(name);
+        std::fs::write(&path, text).expect("write a file of the server");
+        let mode = Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("keep the file to its owner");
+        if let Some((uid, gid)) = self.user {
+            chown(&path, Some(uid), Some(gid)).expect("give the file to PostgreSQL's user");
+        }
+    }
+
     /// Runs the server; its URL without a database.
     fn serve(&self) -> (String, Child) {
         let mut words = as_user(self.user, &self.programs.join("postgres"));
@@ -174,9 +185,26 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Starts one with an empty database `postgres`.
     pub async fn start() -> PostgresServer {
-        let started = tokio::task::spawn_blocking(|| {
+        PostgresServer::start_with(None).await
+    }
+
+    /// Starts one that is reached over TLS, too.
+    pub async fn start_tls(certificate: &Certificate) -> PostgresServer {
+        let read = |path| std::fs::read_to_string(path).expect("read the certificate");
+        let pem = (read(certificate.file()), read(certificate.key_file()));
+        PostgresServer::start_with(Some(pem)).await
+    }
+
+    /// `pem` is a certificate and its key.
+    async fn start_with(pem: Option<(String, String)>) -> PostgresServer {
+        let started = tokio::task::spawn_blocking(move || {
             let files = Files::new();
             files.initdb();
+            if let Some((certificate, key)) = pem {
+                files.write("server.crt", &certificate);
+                files.write("server.key", &key);
+                files.write("postgresql.auto.conf", "ssl = on\n");
+            }
             PostgresServer::run(files)
         });
         let server = started.await.expect("start PostgreSQL");
@@ -194,7 +222,7 @@ impl PostgresServer {
         }
     }
 
-    /// Starts a server that follows this one. From then on, what is committed here is there as well.
+    /// Starts a server that follows this one.
     pub async fn replica(&self) -> PostgresServer {
         let source = self.url.clone();
         let started = tokio::task::spawn_blocking(move || {
@@ -211,10 +239,19 @@ impl PostgresServer {
         });
         let replica = started.await.expect("start a replica");
         replica.execute("select 1").await;
+        replica
+    }
+
+    /// From now on, what is committed here is durable on a replica, too.
+    pub async fn await_replicas(&self) {
         self.execute("alter system set synchronous_standby_names = '*'")
             .await;
         self.execute("select pg_reload_conf()").await;
-        replica
+    }
+
+    /// Has a replica take what is committed, and not show it.
+    pub async fn pause_replay(&self) {
+        self.execute("select pg_wal_replay_pause()").await;
     }
 
     /// Makes a replica a server that takes writes.

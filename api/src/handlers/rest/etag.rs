@@ -252,7 +252,7 @@ mod tests {
     async fn nodes_that_share_have_each_other_s_answers() {
         let server = redis_server();
         let node = || {
-            let shared = Redis::open(&server.url, Clock::system()).unwrap();
+            let shared = Redis::open(&server.url, None, Clock::system()).unwrap();
             Answers::new(Arc::new(shared))
         };
         let (one, other) = (node(), node());

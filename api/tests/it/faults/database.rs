@@ -41,6 +41,7 @@ async fn every_acknowledged_upload_is_merged_once_though_a_replica_takes_over() 
     let proxy = Proxy::to(&primary.address).await;
     let mut node = Node::start_on(Some(on(&proxy.address).await)).await;
     let replica = primary.replica().await;
+    primary.await_replicas().await;
     let disturbed = send(&mut node, UPLOADS, async |_, mut done| {
         done.wait_for(|&done| done >= UPLOADS).await.unwrap();
         primary.kill();
