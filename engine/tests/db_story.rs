@@ -1122,7 +1122,7 @@ async fn journal_and_settings(conn: &mut Conn, repo: RepoId) -> Result<()> {
 
 #[tokio::test]
 async fn postgresql_is_verified_over_tls() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let server = PostgresServer::start_tls(&certificate).await;
     let open = async |host: &str, root: &std::path::Path| {
         let port = server.address.rsplit(':').next().unwrap();
@@ -1135,7 +1135,7 @@ async fn postgresql_is_verified_over_tls() {
     let db = open("127.0.0.1", &certificate.file()).await.unwrap();
     db.migrate().await.unwrap();
     db.ping().await.unwrap();
-    let other = Certificate::new();
+    let other = Certificate::make();
     assert!(
         open("127.0.0.1", &other.file()).await.is_err(),
         "an authority that does not vouch for it"

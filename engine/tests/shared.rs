@@ -112,7 +112,7 @@ async fn until(fact: &str, ask: &impl AsyncFn() -> bool) {
 
 #[tokio::test]
 async fn private_authority_vouches_for_a_server_over_tls() {
-    let certificate = Certificate::new();
+    let certificate = Certificate::make();
     let server = redis_server_tls(&certificate);
     let authority = std::fs::read(certificate.file()).unwrap();
     let open = |authority: Option<&[u8]>| Redis::open(&server.url, authority, Clock::system());

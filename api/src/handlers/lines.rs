@@ -309,10 +309,9 @@ pub async fn get_history(
         walk.walked = 0;
     }
     drop(conn);
-    let mut looked = 0;
     let until = Instant::now() + WALK_MAX;
     let mut next = None;
-    for commit in commits {
+    for (looked, commit) in (0..).zip(commits) {
         if looked == limit || (looked > 0 && Instant::now() > until) {
             let place = [
                 ("branch", &*branch),
@@ -322,7 +321,6 @@ pub async fn get_history(
             next = Some(walk.address(&base, &key, &place));
             break;
         }
-        looked += 1;
         if !walk.look(&app, commit).await? {
             break;
         }

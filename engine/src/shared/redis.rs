@@ -42,7 +42,7 @@ pub struct Redis {
 
 /// Whom to ask.
 enum Servers {
-    One(Client),
+    One(Box<Client>),
     /// The one that sentinels name now.
     Sentinels(Box<Mutex<SentinelClient>>),
 }
@@ -63,9 +63,13 @@ impl Servers {
         let parsed = match (url.split_once("+sentinel://"), trusted) {
             (Some((scheme, rest)), trusted) => Servers::sentinels(scheme, rest, trusted),
             (None, Some(trusted)) if url.starts_with("rediss:") => {
-                Client::build_with_tls(url, trusted).ok().map(Servers::One)
+                Client::build_with_tls(url, trusted)
+                    .ok()
+                    .map(|client| Servers::One(Box::new(client)))
             }
-            (None, _) => Client::open(url).ok().map(Servers::One),
+            (None, _) => Client::open(url)
+                .ok()
+                .map(|client| Servers::One(Box::new(client))),
         };
         // The URL may hold a password: it is not told.
         parsed.ok_or_else(|| Error::invalid("Redis URL", FORMS))

@@ -16,7 +16,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// Makes one. Panics with what `openssl` says if it cannot.
-    pub fn new() -> Certificate {
+    pub fn make() -> Certificate {
         let folder = tempfile::tempdir().expect("make a temporary folder");
         let certificate = Certificate { folder };
         let made = Command::new("openssl")
