@@ -303,12 +303,18 @@ pub async fn get_history(
     let branch = query.branch.unwrap_or_else(|| repo.default_branch.clone());
     let commits = commits_from(&mut conn, &repo, &branch, query.from.as_deref(), limit + 1).await?;
     let mut walk = Walk::new(&path, line);
-    if let Some(sha) = &query.after {
-        let newer = find_commit(&mut conn, repo.id, sha).await?;
-        walk.look(&app, newer.ok_or_else(|| unknown(sha))?).await?;
+    let newer = match &query.after {
+        Some(sha) => {
+            let newer = find_commit(&mut conn, repo.id, sha).await?;
+            Some(newer.ok_or_else(|| unknown(sha))?)
+        }
+        None => None,
+    };
+    drop(conn); // Who holds one connection must not wait for another.
+    if let Some(newer) = newer {
+        walk.look(&app, newer).await?;
         walk.walked = 0;
     }
-    drop(conn);
     let until = Instant::now() + WALK_MAX;
     let mut next = None;
     for (looked, commit) in (0..).zip(commits) {

@@ -14,11 +14,10 @@ use serde_json::Value;
 
 use crate::app::TestApp;
 use crate::backends::Backends;
-use crate::fleet;
+use crate::fleet::{self, SHA};
 use crate::node::{announce, until};
 use crate::rest;
 
-const SHA: &str = "2860f81aa39cc1cb303961df7496b50053b835c3";
 const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,0\nend_of_record\n<<<<<< EOF\n";
 const SOON: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -105,13 +104,7 @@ async fn check_order(count: usize) {
             workers.push(node(&backends, "worker").await);
         }
         let token = taking.upload_token("github/acme/widgets").await;
-        let upload = async |nth: usize| {
-            let answer = announce(&taking.url, &token, SHA).send().await.unwrap();
-            let created: Value = answer.json().await.unwrap();
-            let place = created["raw_upload_location"].as_str().unwrap();
-            let sent = Client::new().put(place).body(fleet::report(nth));
-            assert_eq!(sent.send().await.unwrap().status(), 200);
-        };
+        let upload = async |nth: usize| drop(fleet::send_one(&taking.url, &token, nth).await);
         // 101 has no factor in common with their number: another order, of the same uploads.
         let uploads = (0..count).map(|nth| if order == 0 { nth } else { nth * 101 % count });
         stream::iter(uploads).for_each_concurrent(8, upload).await;
@@ -139,11 +132,7 @@ async fn a_fold_of_one_node_is_taken_by_another() {
     let (worker, reading) = (node(&backends, "all").await, node(&backends, "api").await);
     let token = worker.upload_token("github/acme/widgets").await;
     for nth in 0..3 {
-        let answer = announce(&worker.url, &token, SHA).send().await.unwrap();
-        let created: Value = answer.json().await.unwrap();
-        let place = created["raw_upload_location"].as_str().unwrap();
-        let sent = Client::new().put(place).body(fleet::report(nth));
-        assert_eq!(sent.send().await.unwrap().status(), 200);
+        fleet::send_one(&worker.url, &token, nth).await;
         worker.settled().await;
     }
     let mut conn = worker.db().read().await.unwrap();
@@ -180,11 +169,7 @@ async fn reports_are_read_from_a_replica_that_has_all_of_it_and_else_from_the_pr
     .await;
     let token = test.upload_token("github/acme/widgets").await;
     let send = async |nth: usize| {
-        let answer = announce(&test.url, &token, SHA).send().await.unwrap();
-        let created: Value = answer.json().await.unwrap();
-        let place = created["raw_upload_location"].as_str().unwrap();
-        let sent = Client::new().put(place).body(fleet::report(nth));
-        assert_eq!(sent.send().await.unwrap().status(), 200);
+        fleet::send_one(&test.url, &token, nth).await;
         test.settled().await;
     };
     send(0).await;

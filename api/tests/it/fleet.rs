@@ -143,6 +143,17 @@ impl Fleet {
     }
 }
 
+/// Sends the nth report of [`SHA`] to the server at `url`, which must take it; the upload's id.
+pub(crate) async fn send_one(url: &str, token: &str, nth: usize) -> String {
+    let answer = announce(url, token, SHA).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let created: Value = answer.json().await.unwrap();
+    let place = created["raw_upload_location"].as_str().unwrap();
+    let sent = Client::new().put(place).body(report(nth)).send().await;
+    assert_eq!(sent.unwrap().status(), 200);
+    created["external_id"].as_str().unwrap().to_owned()
+}
+
 /// A report whose lines overlap with those of others, so that totals tell whether each was counted.
 pub(crate) fn report(nth: usize) -> String {
     let mut text = String::new();

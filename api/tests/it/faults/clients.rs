@@ -125,16 +125,7 @@ async fn every_acknowledged_upload_is_merged_once_though_the_clock_jumps() {
     let test = TestApp::start_at(clock.clone()).await;
     let token = test.upload_token("github/acme/widgets").await;
     for nth in 0..24 {
-        let answer = announce(&test.url, &token, SHA).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
-        let announced: Value = answer.json().await.unwrap();
-        let place = announced["raw_upload_location"].as_str().unwrap();
-        let sent = Client::new()
-            .put(place)
-            .body(fleet::report(nth))
-            .send()
-            .await;
-        assert_eq!(sent.unwrap().status(), 200);
+        fleet::send_one(&test.url, &token, nth).await;
         // Back by hours, ahead by more, a little each time.
         clock.advance_us(match nth % 3 {
             0 => -2 * HOUR_US,
