@@ -321,7 +321,7 @@ impl Seeder {
             "insert into branch (repo_id, name, head, head_timestamp_us, updated_us)
             select distinct on (repo_id, branch) repo_id, branch, sha, timestamp_us, timestamp_us
             from commits order by repo_id, branch, timestamp_us desc";
-        for sql in [BRANCHES, "analyze"] {
+        for sql in [BRANCHES, "vacuum analyze"] {
             sqlx::query(sql).execute(&mut self.conn).await?;
         }
         self.conn.close().await?;
