@@ -315,7 +315,7 @@ impl Seeder {
             .await
     }
 
-    /// The branches, and statistics for the planner.
+    /// The branches; then the tables as they are after a while of use, with statistics for the planner.
     async fn finish(mut self) -> Result<()> {
         const BRANCHES: &str =
             "insert into branch (repo_id, name, head, head_timestamp_us, updated_us)
