@@ -139,11 +139,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// Connections that one node holds to PostgreSQL at most, without the one that listens.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// What PostgreSQL ends: statements that take longer than any of ours should, that wait so long for a lock, and
-/// transactions of a node that has gone silent.
+/// transactions of a node that has gone silent: others wait for its locks no longer than for a lock at most.
 const POSTGRES_LIMITS: [(&str, &str); 3] = [
     ("statement_timeout", "30s"),
     ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "5s"),
 ];
 /// Connections that read one SQLite file at most.
 const SQLITE_READERS: u32 = 8;
