@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -24,10 +24,6 @@ use tower_http::timeout::TimeoutBody;
 const HEAD_LIMIT: Duration = Duration::from_secs(90);
 /// How long a client may send nothing of a body that is not whole yet.
 const BODY_LIMIT: Duration = Duration::from_secs(60);
-/// How often a client of HTTP/2 is asked whether it is there, and how long its answer may take.
-const PING: Duration = Duration::from_secs(30);
-/// Requests of one connection that are under way at once, in HTTP/2.
-const STREAMS_MAX: u32 = 200;
 /// Files and connections to other servers that the process has open beside its clients, at most.
 const OTHER_FILES: u64 = 2_048;
 /// Clients, however few files the process may have open.
@@ -39,7 +35,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// there are files for are served at once; more wait to be taken.
 pub(crate) async fn serve(listener: TcpListener, service: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(clients_max() as usize));
-    let (open, server) = (GracefulShutdown::new(), Arc::new(server()));
+    let open = GracefulShutdown::new();
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT);
     loop {
         let taken = async {
             let place = places.clone().acquire_owned().await;
@@ -68,21 +68,6 @@ pub(crate) async fn serve(listener: TcpListener, service: Router, stop: Cancella
     }
     drop(listener);
     open.shutdown().await;
-}
-
-fn server() -> Builder<TokioExecutor> {
-    let mut server = Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
-        .max_concurrent_streams(STREAMS_MAX);
-    server
 }
 
 fn without_delay(stream: TcpStream) -> TokioIo<TcpStream> {

@@ -222,18 +222,13 @@ impl Uploaders {
     }
 }
 
-/// The microsecond of its day, of a time as the API writes it: `2026-01-31T12:00:00.000000Z`.
+/// The microseconds since 1970 of a time as the API writes it.
 fn micros(time: &Value) -> Result<i64> {
     let text = time.as_str().unwrap_or_default();
-    let parse = || {
-        let (_, clock) = text.split_once('T')?;
-        let clock = clock.trim_end_matches('Z').split('+').next()?;
-        let mut parts = clock.split(':');
-        let mut number = || parts.next()?.parse::<f64>().ok();
-        let (hours, minutes, seconds) = (number()?, number()?, number()?);
-        Some(((hours * 60.0 + minutes) * 60e6 + seconds * 1e6) as i64)
-    };
-    parse().with_context(|| format!("{text:?} is no time"))
+    let time = chrono::DateTime::parse_from_rfc3339(text);
+    Ok(time
+        .with_context(|| format!("{text:?} is no time"))?
+        .timestamp_micros())
 }
 
 /// An upload's body: LCOV of files that all uploads share, in which each has hits of its own.
