@@ -5,6 +5,7 @@
 //! be told; then all of them count. What is counted is a join, so that counting both changes no line that ran alike.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use engine::db::uploads::Attempt;
 use engine::id::UploadId;
@@ -18,10 +19,8 @@ pub(crate) fn changed(attempts: &[Attempt]) -> Vec<(UploadId, bool)> {
     }
     let is_superseded = |upload: &Attempt| {
         let uploads = |number: &i64| jobs[&upload.job][number];
-        let newer = jobs[&upload.job].range(upload.number + 1..);
-        newer
-            .into_iter()
-            .any(|(_, newer)| *newer >= uploads(&upload.number))
+        let mut newer = jobs[&upload.job].range((Excluded(upload.number), Unbounded));
+        newer.any(|(_, newer)| *newer >= uploads(&upload.number))
     };
     attempts
         .iter()
@@ -65,6 +64,15 @@ mod tests {
         };
         assert_eq!(changes(&[gone.clone(), other.clone(), again]), []);
         assert_eq!(changes(&[gone, other]), [(1, false)]);
+    }
+
+    #[test]
+    fn greatest_number_supersedes_others_and_not_itself() {
+        let all = [
+            attempt(1, "unit", 1, false),
+            attempt(2, "unit", i64::MAX, false),
+        ];
+        assert_eq!(changes(&all), [(1, true)]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use engine::db::{Conn, Db};
 use engine::fold::{Folds, PackSet};
 use engine::id::{CommitId, JournalId, RepoId, UploadId};
 use engine::mmap::Mapped;
-use engine::pack::{self, Pack};
+use engine::pack::{self, Pack, PackName};
 use engine::queue::{self, Job, NewJob, Retried};
 use engine::shared::{Memory, Shared};
 use engine::{Error, Result};
@@ -357,6 +357,7 @@ impl Worker {
         let key = ReadingKey::new(&upload, &flags, &effective);
         if let Some(key) = &key
             && let Some(mut reading) = self.repeats.find(key, begun_us).await
+            && self.has_pack(&reading).await?
         {
             reading
                 .message
@@ -396,7 +397,13 @@ impl Worker {
         self.merge(job, upload, commit, read, times).await
     }
 
-    /// Makes a pack part of its commit. `times` are when reading began, when it ended, and when the pack was made.
+    /// Whether the pack of a reading is in the object store: a Redis may outlive it, or know another store's packs.
+    async fn has_pack(&self, reading: &Reading) -> Result<bool> {
+        let pack: PackName = reading.pack.parse()?;
+        Ok(self.blobs.size(&pack.blob_key()).await?.is_some())
+    }
+
+    /// Makes a pack part of its commit. The last are when reading began, when it ended, and when the pack was made.
     async fn merge(
         &self,
         job: &Job,

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use engine::compare::{FileComparison, compare};
 use engine::pack::{Pack, Selected};
-use engine::status::{Facts, Outcome, Rounding, Rule, Verdict, evaluate, rules};
+use engine::status::{Facts, Outcome, Rounding, Rule, Verdict, evaluate, is_merge_queue, rules};
 use ingest::filter::PathPatterns;
 use serde_json::json;
 
@@ -88,9 +88,11 @@ impl Place {
     fn find(args: &CheckArgs, root: &Path) -> Place {
         let (branch, pull) = branch_and_pull();
         let checked_out = || git::Checkout::find(root).ok()?.branch();
+        let branch = args.branch.clone().or(branch).or_else(checked_out);
+        let is_queued = branch.as_deref().is_some_and(is_merge_queue);
         Place {
-            branch: args.branch.clone().or(branch).or_else(checked_out),
-            has_pull: args.pull.is_some() || pull.is_some(),
+            has_pull: args.pull.is_some() || pull.is_some() || is_queued,
+            branch,
         }
     }
 
@@ -100,30 +102,11 @@ impl Place {
             Some(branch) if !PathPatterns::new(&rule.branches).includes(branch) => {
                 format!("it is not for the branch {branch}")
             }
-            _ if rule.only_pulls && !self.is_of_pull() => "it is for pull requests alone".into(),
+            _ if rule.only_pulls && !self.has_pull => "it is for pull requests alone".into(),
             _ => return true,
         };
         eprintln!("hitline: {} is not checked: {why}", rule.context());
         false
-    }
-
-    /// GitHub's merge queue tests pull requests on branches of its own.
-    fn is_of_pull(&self) -> bool {
-        let queued = self.branch.as_deref().and_then(|branch| {
-            let (_, name) = branch
-                .strip_prefix("gh-readonly-queue/")?
-                .rsplit_once("/pr-")?;
-            name.split_once('-')
-        });
-        let is_queued = queued.is_some_and(|(number, sha)| {
-            !number.is_empty()
-                && number.bytes().all(|byte| byte.is_ascii_digit())
-                && !sha.is_empty()
-                && sha
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        });
-        self.has_pull || is_queued
     }
 }
 

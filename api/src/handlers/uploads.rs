@@ -35,7 +35,7 @@ pub use bodies::*;
 /// Tells our own uploader that the storage takes zstd.
 const ACCEPTS: (HeaderName, &str) = (HeaderName::from_static("hitline-accept-encoding"), "zstd");
 /// Variables in which CIs count the attempts of a build from 1: GitHub Actions, Azure Pipelines, Bitbucket Pipelines.
-pub const ATTEMPT_VARIABLES: [&str; 3] = [
+const ATTEMPT_VARIABLES: [&str; 3] = [
     "GITHUB_RUN_ATTEMPT",
     "SYSTEM_JOBATTEMPT",
     "BITBUCKET_STEP_RUN_NUMBER",
@@ -183,6 +183,17 @@ impl Fields {
         }
     }
 
+    /// An optional whole number from 1 on, also as text.
+    fn positive(&self, field: &str) -> Result<Option<i64>> {
+        match self.integer(field)? {
+            Some(..1) => {
+                let why = "Ensure this value is greater than or equal to 1.";
+                Err(Error::Field(field.into(), why.into()))
+            }
+            number => Ok(number),
+        }
+    }
+
     /// An optional truth value; absent is false.
     pub fn truth(&self, field: &str) -> Result<bool> {
         match self.0.get(field) {
@@ -292,11 +303,7 @@ fn commit_facts(fields: &Fields) -> Result<CommitFacts> {
 /// Makes the commit of a call known, or fills what is not known of it. A `codecov.yml` that is none harms nothing.
 async fn know_commit(app: &App, target: &Target, fields: &Fields) -> Result<Commit> {
     let yaml = fields.yaml()?;
-    let expected = fields.integer("expected_uploads")?;
-    if expected.is_some_and(|expected| expected < 1) {
-        let why = "Ensure this value is greater than or equal to 1.";
-        return Err(Error::Field("expected_uploads".into(), why.into()));
-    }
+    let expected = fields.positive("expected_uploads")?;
     let commit = upsert_commit(
         app,
         target.repo.id,
@@ -429,7 +436,7 @@ fn upload_facts(headers: &HeaderMap, fields: &Fields) -> Result<NewUploadFacts> 
         job_code: fields.text_or_blank("job_code")?,
         name,
         flags: fields.flags()?,
-        attempt: match fields.integer("attempt")? {
+        attempt: match fields.positive("attempt")? {
             Some(attempt) => Some(attempt),
             None => env.as_ref().and_then(attempt_of),
         },

@@ -61,7 +61,7 @@ impl Backlog {
     pub async fn check(&self, app: &App) -> Result<()> {
         let (now_us, most) = (app.clock.now_us(), app.config.queue_max);
         let counted_us = self.counted_us.load(Ordering::Relaxed);
-        let is_old = now_us - counted_us >= Backlog::HOLDS_US;
+        let is_old = (now_us - counted_us).abs() >= Backlog::HOLDS_US; // also after the clock went back
         let counts = |counted_us| {
             let of = &self.counted_us;
             of.compare_exchange(counted_us, now_us, Ordering::Relaxed, Ordering::Relaxed)

@@ -174,3 +174,22 @@ async fn full_queue_takes_no_new_uploads() {
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["retry-after"], "30");
 }
+
+#[tokio::test]
+async fn attempts_and_expected_uploads_count_from_one() {
+    let (api, token) = gadgets().await;
+    for field in ["attempt", "expected_uploads"] {
+        let announced = Client::new()
+            .post(format!(
+                "{}/upload/github/acme::::gadgets/upload-coverage",
+                api.app.url
+            ))
+            .header("authorization", format!("token {token}"))
+            .json(&facts(json!({ field: 0 })));
+        let answer = announced.send().await.unwrap();
+        assert_eq!(answer.status(), 400);
+        let told: Value = answer.json().await.unwrap();
+        let expected = json!({ field: ["Ensure this value is greater than or equal to 1."] });
+        assert_eq!(told, expected);
+    }
+}

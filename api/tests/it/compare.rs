@@ -4,7 +4,7 @@ use reqwest::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::api::{envelope, hide};
+use crate::api::{Api, HEAD as WIDGETS_HEAD, PARENT as WIDGETS_PARENT, WIDGETS, envelope, hide};
 use crate::app::TestApp;
 
 pub(crate) const BASE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -521,5 +521,20 @@ async fn a_diff_is_taken_from_those_who_may_upload() {
     ] {
         let answer = scene.give(query, authorization, diff).await;
         assert_eq!(answer.0, status, "{query} {}", answer.1);
+    }
+}
+
+#[tokio::test]
+async fn token_that_only_reads_gives_no_diff() {
+    let api = Api::start().await;
+    let url = format!(
+        "{}/api/v2/{WIDGETS}/compare/diff?base={WIDGETS_PARENT}&head={WIDGETS_HEAD}",
+        api.app.url
+    );
+    for (scopes, status) in [("read", 403), ("upload", 201), ("write", 201)] {
+        let token = api.app.scoped_token(Some("acme"), scopes).await;
+        let given = Client::new().put(&url).bearer_auth(token).body("");
+        let answer = given.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{scopes}");
     }
 }

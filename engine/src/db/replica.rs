@@ -14,7 +14,7 @@ use super::{POSTGRES_CONNECTIONS, POSTGRES_LIMITS};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
-/// Two looks at a replica that lags, and the pause between them.
+/// Looks at a replica that lags, and the pause between two.
 const LOOKS: u32 = 3;
 const LOOK_PAUSE: Duration = Duration::from_millis(3);
 /// How long a replica may take to answer that before the primary is asked.

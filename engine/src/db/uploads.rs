@@ -658,13 +658,14 @@ pub async fn insert_upload_error(
     Ok(())
 }
 
-/// How many of a commit's coverage uploads are in each state; states without uploads are absent.
+/// How many of a commit's coverage uploads are in each state; states without uploads are absent, and uploads whose place a
+/// newer attempt takes are left out.
 pub async fn count_by_state(
     conn: &mut Conn,
     commit: CommitId,
 ) -> Result<HashMap<UploadState, i64>> {
     const SQL: &str = "select state, cast(count(*) as bigint) from upload
-        where commit_id = $1 and kind = 'coverage' group by state";
+        where commit_id = $1 and kind = 'coverage' and not superseded group by state";
     let rows: Vec<(UploadState, i64)> =
         on!(conn, |c| sqlx::query_as(SQL).bind(commit).fetch_all(c))?;
     Ok(rows.into_iter().collect())

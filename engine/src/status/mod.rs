@@ -7,7 +7,7 @@ mod percent;
 mod rules;
 
 pub use percent::{Percent, Rounding};
-pub use rules::{Kind, RULES_MAX, RemovedCode, Rule, rules};
+pub use rules::{Kind, RULES_MAX, RemovedCode, Rule, is_merge_queue, rules};
 
 use crate::compare::FileComparison;
 use crate::model::{State, Totals};

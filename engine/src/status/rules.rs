@@ -1,6 +1,7 @@
 //! Which statuses a codecov.yml asks for.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -109,6 +110,14 @@ impl Rule {
             title => format!("codecov/{kind}/{title}"),
         }
     }
+}
+
+/// Whether a branch is one on which GitHub's merge queue tests pull requests, which it made itself.
+pub fn is_merge_queue(branch: &str) -> bool {
+    static QUEUE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^gh-readonly-queue/.+/pr-\d+-[0-9a-f]+$").expect("the pattern is constant")
+    });
+    QUEUE.is_match(branch)
 }
 
 /// The statuses that a codecov.yml in its final form asks for, with those of these flags: first the named ones, then

@@ -111,8 +111,13 @@ async fn writable_repo(
         None => None,
     };
     let viewer = viewer?;
-    if token.is_none() && viewer.who == Who::Anonymous {
-        return Err(unknown());
+    if token.is_none() {
+        if viewer.who == Who::Anonymous {
+            return Err(unknown());
+        }
+        if !viewer.allows(Scope::Upload) {
+            viewer.require(Scope::Write)?;
+        }
     }
     let service = service_name(&key.service);
     let service = service.ok_or_else(|| Error::not_found("Invalid service for Owner."))?;
@@ -123,9 +128,6 @@ async fn writable_repo(
     let target = Target { owner, repo };
     let may = match &token {
         Some(token) => opens(token, &target),
-        None if !viewer.allows(Scope::Upload) && !viewer.allows(Scope::Write) => {
-            return viewer.require(Scope::Upload).map(|()| target);
-        }
         None => viewer.private_repos(target.owner.id) == engine::db::repos::PrivateRepos::All,
     };
     may.then_some(target).ok_or_else(Error::forbidden)

@@ -96,6 +96,7 @@ pub struct UploadRequest {
     pub version: Option<String>,
     /// How often the CI has run the build, from 1. An upload of a newer attempt takes the place of an older one of the same
     /// build, job, name and flags.
+    #[schema(minimum = 1)]
     pub attempt: Option<i64>,
 }
 
