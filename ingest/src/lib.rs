@@ -12,6 +12,7 @@ pub mod diffs;
 pub mod envelope;
 mod error;
 pub mod export;
+mod fields;
 pub mod filter;
 mod formats;
 #[cfg(feature = "fuzzing")]

@@ -48,10 +48,42 @@ fn digits_one_by_one(text: &[u8]) -> (u64, usize) {
 /// The highest bit of every byte that is no digit.
 #[inline(always)]
 pub(crate) fn others(word: u64) -> u64 {
+    above_nine(word ^ ZEROS)
+}
+
+/// The highest bit of every byte that stands for no digit.
+#[inline(always)]
+fn above_nine(digits: u64) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     const TEN_SETS_HIGH: u64 = 0x7676_7676_7676_7676;
-    let digits = word ^ ZEROS;
     (((digits & LOW) + TEN_SETS_HIGH) | digits) & !LOW
+}
+
+/// The number that the first `count` bytes of a word are, 1..=8; `None` if one of them is no digit.
+#[inline(always)]
+pub(crate) fn checked(word: u64, count: usize) -> Option<u64> {
+    let digits = (word ^ ZEROS) << (64 - 8 * count);
+    (above_nine(digits) == 0).then(|| all_digits(digits))
+}
+
+/// Two such numbers; mostly both are so short that they are read as one.
+#[inline(always)]
+pub(crate) fn checked_pair(
+    (a, a_count): (u64, usize),
+    (b, b_count): (u64, usize),
+) -> Option<(u64, u64)> {
+    if a_count.max(b_count) > 4 {
+        return Some((checked(a, a_count)?, checked(b, b_count)?));
+    }
+    let digits = four_digits(a, a_count) | four_digits(b, b_count) << 32;
+    let both = fours(digits);
+    (above_nine(digits) == 0).then_some((both & 0xffff, both >> 32))
+}
+
+/// What the first `count` bytes of a word stand for if they are digits, 1..=4, in four bytes.
+#[inline(always)]
+fn four_digits(word: u64, count: usize) -> u64 {
+    u64::from((word as u32 ^ ZEROS as u32) << (32 - 8 * count))
 }
 
 /// The number that the first `count` bytes of a word are, 0..=8 digits: pairs, then fours, then all.
@@ -156,10 +188,9 @@ impl<'a> Window<'a> {
         if (a_end - a).max(b_end - b) > 4 {
             return (self.number(a, a_end), self.number(b, b_end));
         }
-        let four = |start: usize, end: usize| {
-            u64::from((self.word(start) as u32 ^ ZEROS as u32) << (32 - 8 * (end - start)))
-        };
-        let both = fours(four(a, a_end) | four(b, b_end) << 32);
+        let both =
+            four_digits(self.word(a), a_end - a) | four_digits(self.word(b), b_end - b) << 32;
+        let both = fours(both);
         (both & 0xffff, both >> 32)
     }
 

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::file::same_session;
 use super::part::{Part, Said};
-use super::{ArmId, Complexity, Coverage, Evidence, FileCoverage, Kind};
+use super::{ArmId, Branch, Complexity, Coverage, Evidence, FileCoverage, Kind};
+use crate::simd;
 
 /// Late rows that are kept before they are merged, at least.
 const MIN_LATE_ROWS: usize = 1 << 16;
@@ -189,6 +190,22 @@ impl FileBuilder {
         );
     }
 
+    /// Adds branches, which ascend by line, in place of what was said of their lines and their columns
+    /// before. `missed` are the ids of the arms that each missed, sorted, one branch after the other.
+    pub fn assign_branches(&mut self, branches: &[Branch], missed: &[ArmId]) {
+        let placed = simd::widely(PlaceBranches(self, branches));
+        let (placed, rest) = branches.split_at(placed);
+        let ids = placed.iter().map(|branch| branch.missed() as usize).sum();
+        let (of_placed, mut missed) = missed.split_at(ids);
+        self.sorted.missed.extend_from_slice(of_placed);
+        for branch in rest {
+            let (ids, others) = missed.split_at(branch.missed() as usize);
+            let named = (!ids.is_empty()).then_some(ids);
+            self.assign(branch.line, branch.kind, branch.coverage(), named, None);
+            missed = others;
+        }
+    }
+
     #[inline]
     fn add(&mut self, line: u32, evidence: &Evidence<'_>, replaces: bool) {
         debug_assert!(line > 0, "lines are 1-based");
@@ -208,6 +225,7 @@ impl FileBuilder {
 
     /// Whether a line stands among the plain rows at the end. Moves on to it, so that lines that are
     /// asked for in ascending order are found in linear time.
+    #[inline(always)]
     fn find_plain(&mut self, line: u32) -> bool {
         let rest = &self.sorted.lines[self.plain_from..];
         if rest.first().is_none_or(|&first| first > line) {
@@ -258,19 +276,54 @@ impl FileBuilder {
     }
 }
 
+/// Places the first branches, as many as stand among the plain rows at the end or behind them; gives how many. The ids
+/// of their missed arms are not pushed.
+struct PlaceBranches<'a>(&'a mut FileBuilder, &'a [Branch]);
+
+impl simd::Work for PlaceBranches<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let PlaceBranches(file, branches) = self;
+        if !file.late.is_empty() || !file.parts.is_empty() {
+            return 0;
+        }
+        file.sorted.arms.reserve(branches.len());
+        for (placed, branch) in branches.iter().enumerate() {
+            debug_assert!(branch.line > 0, "lines are 1-based");
+            if branch.line > file.last {
+                file.last = branch.line;
+                file.sorted.push_branch(branch);
+                file.plain_from = file.sorted.len();
+            } else if file.find_plain(branch.line) {
+                file.sorted.replace_by_branch(file.plain_from, branch);
+                file.plain_from += 1;
+            } else {
+                return placed;
+            }
+        }
+        branches.len()
+    }
+}
+
 /// How many of ascending lines stand before one.
-#[inline]
+#[inline(always)]
 fn count_before(lines: &[u32], line: u32) -> usize {
-    // The next branch is some rows on: rows are compared by eight, without a branch for each.
-    let (eights, rest) = lines.as_chunks::<8>();
-    let before = |lines: &[u32]| lines.iter().filter(|&&before| before < line).count();
-    for (at, eight) in eights.iter().enumerate() {
-        let found = before(eight);
-        if found < eight.len() {
-            return 8 * at + found;
+    // The next branch is some rows on: many are compared at once, without a branch for each.
+    const MANY: usize = 16;
+    let (many, rest) = lines.as_chunks::<MANY>();
+    let before = |lines: &[u32]| {
+        let before = lines.iter().map(|&before| u32::from(before < line));
+        before.sum::<u32>() as usize
+    };
+    for (at, lines) in many.iter().enumerate() {
+        let found = before(lines);
+        if found < MANY {
+            return MANY * at + found;
         }
     }
-    8 * eights.len() + before(rest)
+    MANY * many.len() + before(rest)
 }
 
 /// Merges rows that came late, in the order of their coming, into rows that ascend.
@@ -478,6 +531,46 @@ mod tests {
                 }
             }
             prop_assert_eq!(folded.finish(), whole.finish());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn branches_assigned_together_are_as_those_assigned_one_by_one(
+            plain in vec(1..60_u32, 0..50),
+            others in vec((1..60_u32, coverage(), any::<bool>()), 0..4),
+            branches in proptest::collection::btree_map(1..70_u32, (any::<bool>(), 0..3_u32, 0..3_u32), 0..40),
+            has_parts in any::<bool>(),
+        ) {
+            let mut one_by_one = FileBuilder::new();
+            plain.iter().for_each(|&line| one_by_one.hits(line, u64::from(line) % 3));
+            for (line, coverage, replaces) in others {
+                one_by_one.add(line, &Evidence::of_session(Kind::Line, coverage, None, None), replaces);
+                if has_parts {
+                    one_by_one.part(Part { line, start: 1, end: None, coverage });
+                }
+            }
+            let mut together = one_by_one.clone();
+            let branches = branches.into_iter().filter(|&(_, (_, taken, missed))| taken + missed > 0);
+            let branches: Vec<Branch> = branches
+                .map(|(line, (is_method, taken, missed))| Branch {
+                    line,
+                    kind: if is_method { Kind::Method } else { Kind::Branch },
+                    taken,
+                    total: taken + missed,
+                })
+                .collect();
+            let mut missed = Vec::new();
+            for branch in &branches {
+                let ids: Vec<ArmId> = (0..branch.missed()).map(|arm| ArmId::pair(branch.line, arm)).collect();
+                let named = (!ids.is_empty()).then_some(&ids[..]);
+                one_by_one.assign(branch.line, branch.kind, branch.coverage(), named, None);
+                missed.extend(ids);
+            }
+            together.assign_branches(&branches, &missed);
+            let (one_by_one, together) = (one_by_one.finish(), together.finish());
+            prop_assert_eq!(one_by_one.totals(), together.totals());
+            prop_assert_eq!(one_by_one, together);
         }
     }
 

@@ -35,6 +35,43 @@ pub struct ArmRow {
     pub unnamed: Option<u32>,
 }
 
+/// A branch of one session that names each arm that it missed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Branch {
+    /// The line, 1-based.
+    pub line: u32,
+    /// Method, where a function starts here, or branch.
+    pub kind: Kind,
+    /// Arms that were taken.
+    pub taken: u32,
+    /// All arms.
+    pub total: u32,
+}
+
+impl Branch {
+    /// Arms that were missed.
+    pub fn missed(&self) -> u32 {
+        self.total - self.taken
+    }
+
+    /// What its line is.
+    pub(super) fn coverage(&self) -> Coverage {
+        let (taken, total) = (self.taken, self.total);
+        Coverage::Arms { taken, total }
+    }
+
+    fn row(&self) -> ArmRow {
+        let missed = self.missed();
+        ArmRow {
+            taken: self.taken,
+            total: self.total,
+            missed: Some(missed),
+            mixed: false,
+            unnamed: Arms::unnamed(self.taken, self.total, Some(missed as usize)),
+        }
+    }
+}
+
 /// The evidence of one file: a row per line, sorted by line, each line once.
 ///
 /// Columns of equal length hold what every row has; branches and complexity, which few rows have,
@@ -194,6 +231,25 @@ impl FileCoverage {
         self.hits[row] = 0;
     }
 
+    /// Replaces a plain row behind which all rows are plain by a branch; the ids of its missed arms are
+    /// pushed apart.
+    #[inline(always)]
+    pub(super) fn replace_by_branch(&mut self, row: usize, branch: &Branch) {
+        debug_assert_eq!(self.marks[row], PLAIN);
+        self.marks[row] = ARMS | branch.kind as u8;
+        self.hits[row] = 0;
+        self.arms.push(branch.row());
+    }
+
+    /// Adds a branch behind the last row; the ids of its missed arms are pushed apart.
+    #[inline(always)]
+    pub(super) fn push_branch(&mut self, branch: &Branch) {
+        self.lines.push(branch.line);
+        self.hits.push(0);
+        self.marks.push(ARMS | branch.kind as u8);
+        self.arms.push(branch.row());
+    }
+
     #[inline]
     fn push_arms(&mut self, arms: Arms<'_>) {
         let ids = arms.missed.ids();
@@ -208,12 +264,14 @@ impl FileCoverage {
         });
     }
 
-    /// Counts the file; `files` and `sessions` stay 0. A pass over the plain rows, and one over the others.
+    /// Counts the file; `files` and `sessions` stay 0. A few passes over columns where rows are plain or branches of one
+    /// session, else one over the plain rows and one over the others.
     pub fn totals(&self) -> Totals {
-        let mut totals = simd::widely(CountPlain(self));
-        if totals.lines < self.len() as u64 {
-            self.count_others(&mut totals);
+        if let Some(totals) = simd::widely(CountColumns(self)) {
+            return totals;
         }
+        let mut totals = simd::widely(CountPlain(self));
+        self.count_others(&mut totals);
         for complexity in &self.complexity {
             totals.complexity += u64::from(complexity.covered);
             totals.complexity_total += u64::from(complexity.total.unwrap_or(0));
@@ -438,6 +496,58 @@ impl simd::Work for JoinColumns<'_> {
     }
 }
 
+/// Counts a file all of whose rows are plain, or have arms of one session and nothing else; `None` for another.
+struct CountColumns<'a>(&'a FileCoverage);
+
+impl simd::Work for CountColumns<'_> {
+    type Output = Option<Totals>;
+
+    #[inline(always)]
+    fn run(self) -> Option<Totals> {
+        let FileCoverage {
+            hits, marks, arms, ..
+        } = self.0;
+        let methods = count_equal(marks, ARMS | Kind::Method as u8);
+        let branches = count_equal(marks, ARMS | Kind::Branch as u8);
+        let lines = marks.len() as u64;
+        let is_mixed = arms.iter().fold(false, |mixed, row| mixed | row.mixed);
+        if methods + branches != arms.len() as u64
+            || methods + branches + count_equal(marks, PLAIN) != lines
+            || is_mixed
+        {
+            return None;
+        }
+        // Rows with arms alone have no hits.
+        let zeros: u64 = hits.iter().map(|&hits| u64::from(hits == 0)).sum();
+        let mut totals = Totals {
+            lines,
+            hits: lines - zeros,
+            misses: zeros - arms.len() as u64,
+            methods,
+            branches,
+            ..Totals::default()
+        };
+        for row in arms {
+            totals.hits += u64::from(row.taken == row.total);
+            totals.misses += u64::from((row.taken == 0) & (row.total != 0));
+        }
+        totals.partials = lines - totals.hits - totals.misses;
+        Some(totals)
+    }
+}
+
+/// How many bytes equal one.
+#[inline(always)]
+fn count_equal(bytes: &[u8], byte: u8) -> u64 {
+    // So few that a byte can count them: then many are counted at once.
+    let few = bytes.chunks(u8::MAX.into());
+    let counts = few.map(|few| {
+        few.iter()
+            .fold(0_u8, |count, &other| count + u8::from(other == byte))
+    });
+    counts.map(u64::from).sum()
+}
+
 /// Counts the plain rows of a file.
 struct CountPlain<'a>(&'a FileCoverage);
 
@@ -656,6 +766,35 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn columns_count_as_their_rows_do(
+            rows in vec((said(), 0..3_u8), 0..300),
+            is_usual: bool,
+        ) {
+            let mut file = FileCoverage::default();
+            let mut totals = Totals::default();
+            for (line, ((coverage, ids, complexity), kind)) in (1..).zip(rows) {
+                let evidence = match (is_usual, coverage) {
+                    (true, Coverage::Arms { .. }) => {
+                        let kind = [Kind::Method, Kind::Branch][usize::from(kind) % 2];
+                        Evidence::of_session(kind, coverage, ids.as_deref(), None)
+                    }
+                    (true, Coverage::Hits(hits)) => {
+                        Evidence::of_session(Kind::Line, Coverage::Hits(hits % 2), None, None)
+                    }
+                    (true, _) => continue,
+                    (false, _) => {
+                        let kind = [Kind::Line, Kind::Method, Kind::Branch][usize::from(kind)];
+                        Evidence::of_session(kind, coverage, ids.as_deref(), complexity)
+                    }
+                };
+                file.push(line, &evidence);
+                totals.add_line(&evidence);
+            }
+            prop_assert_eq!(file.totals(), totals);
+            prop_assert!(!is_usual || simd::widely(CountColumns(&file)).is_some());
+        }
+
         #[test]
         fn columns_join_as_their_rows_do(
             sessions in vec(vec(said(), 40), 3),

@@ -13,7 +13,7 @@ mod totals;
 
 pub use arm::ArmId;
 pub use builder::FileBuilder;
-pub use file::{ArmRow, FileCoverage, Rows};
+pub use file::{ArmRow, Branch, FileCoverage, Rows};
 pub use line::{Arms, Complexity, Coverage, Evidence, Kind, Missed, State};
 pub use part::{Fraction, Part, parts_of};
 pub use totals::Totals;

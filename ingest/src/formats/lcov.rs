@@ -1,18 +1,27 @@
 //! LCOV tracefiles. Source: geninfo(1), "TRACEFILE FORMAT".
 
-use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
+use engine::model::{ArmId, Branch, Coverage, FileBuilder, FileCoverage, Kind};
 use engine::simd::{Work, widely};
 use memchr::{memchr, memmem};
 
 use super::Context;
 use super::pieces::{cut, read_pieces};
 use crate::error::{Failure, Result};
-use crate::number::{Window, count, digits, integer, truncated};
+use crate::fields::Fields;
+use crate::number::{checked, checked_pair, count, integer, truncated};
 use crate::report_fixes::IgnoredLines;
 
 const END: &[u8] = b"end_of_record";
 /// Arms of one record that are kept before repeated ones are dropped, at least.
 const MIN_ARMS: usize = 1 << 16;
+/// Fields of a `DA` and of a `BRDA` line.
+const LINE_FIELDS: usize = 2;
+const ARM_FIELDS: usize = 4;
+/// The most lines that are read before they are kept.
+const RUN: usize = 128;
+/// Bytes that an ordinary line has at most, and those that are looked at to read it.
+const SHORT: usize = 32;
+const NEAR: usize = SHORT + 8;
 
 /// Adds the files of a tracefile.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -21,30 +30,30 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
 
 fn parse_piece(content: &[u8], context: &mut Context<'_>) -> Result<()> {
     let mut record = Record::default();
-    let mut at = 0;
-    while at < content.len() {
+    let mut fields = Fields::new(content);
+    while fields.at() < content.len() {
         if record.path.is_some() {
-            let text = &content[at..];
-            let record = &mut record;
-            at += widely(TakePlain { record, text });
+            let (record, fields) = (&mut record, &mut fields);
+            widely(TakePlain { record, fields });
         }
-        let rest = &content[at..];
+        let at = fields.at();
+        let rest = &content[at.min(content.len())..];
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = &rest[..length];
         if at > 0 && line.starts_with(END) {
             record.finish(context);
-            at += END.len();
+            fields.seek(at + END.len());
             continue;
         }
-        at += length + 1;
+        fields.seek(at + length + 1);
         if record.read(line, context)? == Next::Record {
             record.clear();
             // The rest of the record says nothing of a known file.
-            let rest = &content[(at - 1).min(content.len())..];
-            let Some(found) = memmem::find(rest, b"\nend_of_record") else {
+            let from = (at + length).min(content.len());
+            let Some(found) = memmem::find(&content[from..], b"\nend_of_record") else {
                 break;
             };
-            at += found + END.len();
+            fields.seek(from + 1 + found + END.len());
         }
     }
     record.finish(context);
@@ -73,6 +82,8 @@ struct Record<'c> {
     functions: Vec<u32>,
     /// Lines whose arms are an artefact of the compiler.
     mangled: Vec<u32>,
+    /// What is made of the arms, if they come in order.
+    branches: Vec<Branch>,
     missed: Vec<ArmId>,
 }
 
@@ -97,78 +108,95 @@ impl<'c> Record<'c> {
         self.mangled.clear();
     }
 
-    /// Takes the run of ordinary lines at the start; gives how many bytes it took.
+    /// Takes the run of ordinary lines from the current one on.
     #[inline(always)]
-    fn take_plain(&mut self, text: &[u8]) -> usize {
-        let mut at = 0;
-        while let Some(window) = Window::new(&text[at..]) {
-            let mut taken = self.take_counts(window);
-            if taken == 0 && !self.javascript {
-                taken = self.take_functions(&text[at..]);
+    fn take_plain(&mut self, fields: &mut Fields<'_>) {
+        loop {
+            fields.look(ARM_FIELDS);
+            let at = fields.at();
+            self.take_lines(fields);
+            if !self.javascript {
+                self.take_arms(fields);
             }
-            if taken == 0 {
+            self.take_functions(fields);
+            if fields.at() == at {
+                return;
+            }
+        }
+    }
+
+    /// Takes a run of ordinary `DA` lines, as far as the places of their ends are known. One line need not be read for
+    /// the next to be found, so the processor reads several at once.
+    #[inline(always)]
+    fn take_lines(&mut self, fields: &mut Fields<'_>) {
+        let (text, mut start) = (fields.seen(), fields.start());
+        let (mut lines, mut hits) = ([0; RUN], [0; RUN]);
+        let mut taken = 0;
+        for &[comma, end] in fields.ends().as_chunks::<LINE_FIELDS>().0.iter().take(RUN) {
+            let end = usize::from(end);
+            let Some(line) = plain_line(text, start, comma.into(), end) else {
                 break;
-            }
-            at += taken;
+            };
+            (lines[taken], hits[taken]) = line;
+            taken += 1;
+            start = end + 1;
         }
-        at
+        fields.pass(LINE_FIELDS * taken, start);
+        match self.ignored {
+            None => self.lines.plain(&lines[..taken], &hits[..taken]),
+            Some(_) => {
+                let lines = lines[..taken].iter().zip(&hits);
+                lines.for_each(|(&line, &hits)| self.push_line(line, hits));
+            }
+        }
     }
 
-    /// Takes the ordinary `DA` and `BRDA` lines that a window starts with; gives their bytes. One line
-    /// need not be read for the next to be found, so the processor reads several at once.
+    /// Takes a run of ordinary `BRDA` lines, as far as the places of their ends are known.
     #[inline(always)]
-    fn take_counts(&mut self, mut window: Window<'_>) -> usize {
-        let mut at = 0;
-        loop {
-            let end = match window.from(at) {
-                [b'D', b'A', b':', ..] => plain_line(&mut window, at).map(|(line, hits, end)| {
-                    self.push_line(line, hits);
-                    end
-                }),
-                [b'B', b'R', b'D', b'A', b':', ..] if !self.javascript => {
-                    plain_arm(&mut window, at).map(|(arm, end)| {
-                        self.push_arm(arm);
-                        end
-                    })
+    fn take_arms(&mut self, fields: &mut Fields<'_>) {
+        let (text, mut start) = (fields.seen(), fields.start());
+        let mut taken = 0;
+        for ends in fields.ends().as_chunks::<ARM_FIELDS>().0 {
+            let ends = ends.map(usize::from);
+            let Some(arm) = plain_arm(text, start, ends) else {
+                break;
+            };
+            self.push_arm(arm);
+            taken += 1;
+            start = ends[ARM_FIELDS - 1] + 1;
+        }
+        fields.pass(ARM_FIELDS * taken, start);
+    }
+
+    /// Takes a run of ordinary `FN` and `FNDA` lines, as far as the places of their ends are known.
+    #[inline(always)]
+    fn take_functions(&mut self, fields: &mut Fields<'_>) {
+        let (text, mut start) = (fields.seen(), fields.start());
+        let mut passed = 0;
+        while let Some(line) = text.get(start..)
+            && let Some(&comma) = fields.ends().get(passed)
+        {
+            match line {
+                [b'F', b'N', b':', ..] if !self.javascript => {
+                    let Some((line, name)) = plain_function(line, usize::from(comma) - start)
+                    else {
+                        break;
+                    };
+                    self.push_function(line, name);
                 }
-                _ => None,
-            };
-            match end {
-                Some(end) => at = end,
-                None => return at,
+                [b'F', b'N', b'D', b'A', b':', ..] => {}
+                [b'F', b'N', b':', ..] | [b'B', b'R', b'D', b'A', b':', ..] if self.javascript => {}
+                _ => break,
             }
-        }
-    }
-
-    /// Takes the run of ordinary `FN` and `FNDA` lines at the start; gives their bytes.
-    #[inline(always)]
-    fn take_functions(&mut self, text: &[u8]) -> usize {
-        let mut at = 0;
-        loop {
-            let taken = match &text[at..] {
-                rest @ [b'F', b'N', b'D', b'A', b':', ..] => memchr(b'\n', rest),
-                rest @ [b'F', b'N', b':', ..] => self.take_function(rest),
-                _ => None,
+            // A name may hold commas.
+            let mut ends = fields.ends()[passed..].iter();
+            let Some(fields_of_line) = ends.position(|&end| text[usize::from(end)] == b'\n') else {
+                break;
             };
-            match taken {
-                Some(end) => at += end + 1,
-                None => return at,
-            }
+            start = usize::from(fields.ends()[passed + fields_of_line]) + 1;
+            passed += fields_of_line + 1;
         }
-    }
-
-    /// Takes an ordinary `FN` line; gives where it ends.
-    #[inline(always)]
-    fn take_function(&mut self, text: &[u8]) -> Option<usize> {
-        const KEY: usize = b"FN:".len();
-        let (line, digits) = digits(&text[KEY..]);
-        let end = memchr(b'\n', text)?;
-        let comma = KEY + digits;
-        if !(1..8).contains(&digits) || text[comma] != b',' {
-            return None;
-        }
-        self.push_function(line as u32, &text[comma + 1..]);
-        Some(end)
+        fields.pass(passed, start);
     }
 
     fn read(&mut self, line: &[u8], context: &mut Context<'c>) -> Result<Next> {
@@ -328,40 +356,97 @@ impl<'c> Record<'c> {
             self.arms
                 .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
         }
+        self.functions.sort_unstable();
+        match !partials_as_hits && self.group_arms() {
+            true => self.lines.assign_branches(&self.branches, &self.missed),
+            false => self.assign_arms(partials_as_hits),
+        }
+        self.lines.take()
+    }
+
+    /// Makes branches of the arms if these ascend by line and, on a line, by id.
+    fn group_arms(&mut self) -> bool {
+        let (mut branches, mut missed) = (0, 0);
+        let nothing = ArmId::parse("");
+        self.branches.clear();
+        self.branches.resize(self.arms.len(), Branch::default());
+        self.missed.clear();
+        self.missed.resize(self.arms.len(), nothing);
+        // No branch depends on what a report says, as half of these would be foreseen wrongly.
+        let (mut line, mut id, mut is_ordered) = (0, nothing, true);
+        let (mut total, mut missed_before) = (0, 0);
+        for arm in &self.arms {
+            let is_new = arm.line != line;
+            is_ordered &= (arm.line > line) | !is_new & (id < arm.id);
+            branches += usize::from(is_new);
+            total = if is_new { 1 } else { total + 1 };
+            missed_before = if is_new { missed } else { missed_before };
+            self.missed[missed] = arm.id;
+            missed += usize::from(!arm.taken);
+            self.branches[branches - 1] = Branch {
+                line: arm.line,
+                kind: Kind::Branch,
+                taken: total - (missed - missed_before) as u32,
+                total,
+            };
+            (line, id) = (arm.line, arm.id);
+        }
+        self.branches.truncate(branches);
+        self.missed.truncate(missed);
+        let mut functions = Functions(&self.functions);
+        for branch in &mut self.branches {
+            branch.kind = functions.kind_of_branch(branch.line);
+        }
+        is_ordered
+    }
+
+    /// Assigns arms in any order.
+    #[cold]
+    fn assign_arms(&mut self, partials_as_hits: bool) {
         if !self.arms.is_sorted_by_key(|arm| arm.line) {
             self.arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
         }
-        self.functions.sort_unstable();
-        let mut functions = &self.functions[..];
+        let mut functions = Functions(&self.functions);
         for arms in self.arms.chunk_by(|a, b| a.line == b.line) {
             let line = arms[0].line;
-            while functions.first().is_some_and(|&function| function < line) {
-                functions = &functions[1..];
-            }
-            let kind = if functions.first() == Some(&line) {
-                Kind::Method
-            } else {
-                Kind::Branch
-            };
+            let kind = functions.kind_of_branch(line);
             let (coverage, missed) = branch(arms, &mut self.missed, partials_as_hits);
             self.lines.assign(line, kind, coverage, missed, None);
         }
-        self.lines.take()
+    }
+}
+
+/// The lines on which functions start, ascending.
+struct Functions<'a>(&'a [u32]);
+
+impl Functions<'_> {
+    /// What a branch on a line is. Lines are asked for in ascending order.
+    #[inline]
+    fn kind_of_branch(&mut self, line: u32) -> Kind {
+        while let [function, rest @ ..] = self.0
+            && *function < line
+        {
+            self.0 = rest;
+        }
+        match self.0.first() == Some(&line) {
+            true => Kind::Method,
+            false => Kind::Branch,
+        }
     }
 }
 
 /// [`Record::take_plain`] as work.
-struct TakePlain<'a, 'c> {
+struct TakePlain<'a, 'c, 't> {
     record: &'a mut Record<'c>,
-    text: &'a [u8],
+    fields: &'a mut Fields<'t>,
 }
 
-impl Work for TakePlain<'_, '_> {
-    type Output = usize;
+impl Work for TakePlain<'_, '_, '_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run(self) -> usize {
-        self.record.take_plain(self.text)
+    fn run(self) {
+        self.record.take_plain(self.fields);
     }
 }
 
@@ -392,53 +477,76 @@ fn branch<'a>(
     }
 }
 
-/// `DA:line,hits` at a place, with nothing odd about it and a line break: (line, hits, end).
+/// `DA:line,hits` from `start` on, with nothing odd about it and a line break: (line, hits).
 #[inline(always)]
-fn plain_line(window: &mut Window<'_>, at: usize) -> Option<(u32, u64, usize)> {
+fn plain_line(text: &[u8], start: usize, comma: usize, end: usize) -> Option<(u32, u64)> {
     const KEY: usize = b"DA:".len();
-    window.skip(KEY);
-    let (start, comma, end) = (at + KEY, window.next_other(), window.next_other());
-    let is_plain = (window.byte(comma) == b',')
-        & (window.byte(end) == b'\n')
-        & (window.byte(start) != b'0')
-        & (1..8).contains(&comma.wrapping_sub(start))
-        & (2..10).contains(&end.wrapping_sub(comma));
+    let text: &[u8; NEAR] = text.get(start..)?.first_chunk()?;
+    let (comma, end) = (comma - start, end - start);
+    let (digits, of_hits) = (comma.wrapping_sub(KEY), end.wrapping_sub(comma + 1));
+    let is_plain = text.starts_with(b"DA:")
+        & (text[KEY] != b'0')
+        & (text[comma % SHORT] == b',')
+        & (text[end % SHORT] == b'\n')
+        & (1..8).contains(&digits)
+        & (1..9).contains(&of_hits);
     if !is_plain {
         return None;
     }
-    let (line, hits) = window.numbers((start, comma), (comma + 1, end));
-    Some((line as u32, hits, end + 1))
+    let (line, hits) = checked_pair((word(text, KEY), digits), (word(text, comma + 1), of_hits))?;
+    Some((line as u32, hits))
 }
 
-/// `BRDA:line,block,branch,taken` of small numbers at a place, and a line break: (arm, end).
+/// `BRDA:line,block,branch,taken` from `start` on, with nothing odd about it and a line break.
 #[inline(always)]
-fn plain_arm(window: &mut Window<'_>, at: usize) -> Option<(Arm, usize)> {
+fn plain_arm(text: &[u8], start: usize, ends: [usize; ARM_FIELDS]) -> Option<Arm> {
     const KEY: usize = b"BRDA:".len();
-    window.skip(KEY);
-    let start = at + KEY;
-    let [a, b, c, mut end] = [(); 4].map(|()| window.next_other());
-    let taken = window.byte(c + 1);
-    if taken == b'-' {
-        end = window.next_other();
-    }
-    let is_plain = (window.byte(a) == b',')
-        & (window.byte(b) == b',')
-        & (window.byte(c) == b',')
-        & (window.byte(end) == b'\n')
-        & (1..8).contains(&a.wrapping_sub(start))
-        & (c.wrapping_sub(a) <= 8)
-        & ((taken != b'-') | (end == c + 2));
+    let text: &[u8; NEAR] = text.get(start..)?.first_chunk()?;
+    let [a, b, c, end] = ends.map(|end| end - start);
+    let (digits, name_length) = (a.wrapping_sub(KEY), c - a - 1);
+    let last = text[(end - 1) % SHORT];
+    let is_plain = text.starts_with(b"BRDA:")
+        & (text[a % SHORT] == b',')
+        & (text[b % SHORT] == b',')
+        & (text[c % SHORT] == b',')
+        & (text[end % SHORT] == b'\n')
+        & (end < SHORT)
+        & (1..8).contains(&digits)
+        & (name_length <= 8)
+        & (last.is_ascii_digit() | (last == b'-') & (end == c + 2));
     if !is_plain {
         return None;
     }
-    let id = ArmId::from_pair(window.from(a + 1).first_chunk()?, b - a - 1, c - a - 1);
-    let is_missed = end == c + 2 && matches!(taken, b'-' | b'0');
-    let arm = Arm {
-        line: window.number(start, a) as u32,
+    let name = word(text, a + 1).to_le_bytes();
+    if !name.is_ascii() {
+        return None;
+    }
+    let is_missed = end == c + 2 && matches!(last, b'-' | b'0');
+    Some(Arm {
+        line: checked(word(text, KEY), digits)? as u32,
         taken: !is_missed,
-        id,
-    };
-    Some((arm, end + 1))
+        id: ArmId::from_pair(&name, b - a - 1, name_length),
+    })
+}
+
+/// `FN:line,name` or more fields: (line, what the name starts with).
+#[inline(always)]
+fn plain_function(text: &[u8], comma: usize) -> Option<(u32, &[u8])> {
+    const KEY: usize = b"FN:".len();
+    let near: &[u8; NEAR] = text.first_chunk()?;
+    let digits = comma.wrapping_sub(KEY);
+    if !(1..8).contains(&digits) || near[comma % SHORT] != b',' {
+        return None;
+    }
+    let line = checked(word(near, KEY), digits)? as u32;
+    Some((line, &text[comma + 1..]))
+}
+
+/// The 8 bytes from a place on.
+#[inline(always)]
+fn word(text: &[u8; NEAR], at: usize) -> u64 {
+    let rest = text[at % SHORT..].first_chunk();
+    rest.map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// An arm of any form; one whose line is no number has line -1.
@@ -476,13 +584,18 @@ mod tests {
 
     #[test]
     fn lines_of_any_shape_are_plain_or_left_to_the_slower_reader() {
-        let behind = "x".repeat(Window::BYTES);
+        fn ends<const N: usize>(text: &str) -> Option<[usize; N]> {
+            let ends = text.match_indices([',', '\n']).map(|(at, _)| at);
+            ends.take(N).collect::<Vec<_>>().try_into().ok()
+        }
+        let padded = |text: &str| format!("{text}\n{}", "x".repeat(NEAR));
         let line = |text: &str| {
-            let text = format!("{text}\n{behind}");
-            plain_line(&mut Window::new(text.as_bytes())?, 0)
+            let text = padded(text);
+            let [comma, end] = ends(&text)?;
+            plain_line(text.as_bytes(), 0, comma, end)
         };
-        assert_eq!(line("DA:12,345"), Some((12, 345, 10)));
-        assert_eq!(line("DA:1234567,1234567"), Some((1_234_567, 1_234_567, 19)));
+        assert_eq!(line("DA:12,345"), Some((12, 345)));
+        assert_eq!(line("DA:1234567,1234567"), Some((1_234_567, 1_234_567)));
         for odd in [
             "DA:0,1",
             "DA:1,",
@@ -490,24 +603,40 @@ mod tests {
             "DA:1,123456789",
             "DA:1,-1",
             "DA:1,1\r",
+            "DA:1 ,1",
+            "DB:1,1",
         ] {
             assert_eq!(line(odd), None, "{odd}");
         }
         let arm = |text: &str| {
-            let text = format!("{text}\n{behind}");
-            let (arm, end) = plain_arm(&mut Window::new(text.as_bytes())?, 0)?;
-            Some((arm.line, arm.taken, arm.id.to_string(), end))
+            let text = padded(text);
+            let arm = plain_arm(text.as_bytes(), 0, ends(&text)?)?;
+            Some((arm.line, arm.taken, arm.id.to_string()))
         };
-        assert_eq!(arm("BRDA:7,0,12,-"), Some((7, false, "0:12".into(), 14)));
-        assert_eq!(arm("BRDA:7,10,2,0"), Some((7, false, "10:2".into(), 14)));
-        assert_eq!(arm("BRDA:7,10,2,00"), Some((7, true, "10:2".into(), 15)));
+        assert_eq!(arm("BRDA:7,0,12,-"), Some((7, false, "0:12".into())));
+        assert_eq!(arm("BRDA:7,10,2,0"), Some((7, false, "10:2".into())));
+        assert_eq!(arm("BRDA:7,10,2,00"), Some((7, true, "10:2".into())));
+        assert_eq!(arm("BRDA:7,e0,1,1"), Some((7, true, "e0:1".into())));
         for odd in [
-            "BRDA:7,e0,1,1",
             "BRDA:7,0,1,1,1",
             "BRDA:7,12345,6789,1",
             "BRDA:7,0,1",
+            "BRDA:7,0,1,",
+            "BRDA:7,0,1,0\r",
+            "BRDA:7,é,1,0",
+            "BRDA:7x,0,1,0",
         ] {
             assert_eq!(arm(odd), None, "{odd}");
+        }
+        let function = |text: &str| {
+            let text = padded(text);
+            let (line, name) = plain_function(text.as_bytes(), ends::<1>(&text)?[0])?;
+            Some((line, name[0]))
+        };
+        assert_eq!(function("FN:12,f"), Some((12, b'f')));
+        assert_eq!(function("FN:12,40,f"), Some((12, b'4')));
+        for odd in ["FN:12", "FN:,f", "FN:-1,f", "FN:12345678,f"] {
+            assert_eq!(function(odd), None, "{odd}");
         }
     }
 
@@ -530,7 +659,7 @@ mod tests {
     }
 
     /// Reads lines one by one, or as many at once as are ordinary.
-    fn read(lines: &[String], takes_plain: bool) -> String {
+    fn read(lines: &[String], is_javascript: bool, takes_plain: bool) -> String {
         let settings = Settings::parse("");
         let fixer = PathFixer::new(&settings, [], &[]);
         let (paths, ignored) = (fixer.for_file(""), Ignored::default());
@@ -546,21 +675,23 @@ mod tests {
         };
         let mut record = Record {
             path: Some("a.c".into()),
+            javascript: is_javascript,
             ignored: context.ignored.get("a.c"),
             ..Record::default()
         };
         let text = lines.join("\n") + "\n";
-        let mut rest = text.as_bytes();
+        let mut fields = Fields::new(text.as_bytes());
         let mut failure = None;
-        while !rest.is_empty() && failure.is_none() {
+        while fields.at() < text.len() && failure.is_none() {
             if takes_plain {
-                rest = &rest[record.take_plain(rest)..];
+                record.take_plain(&mut fields);
             }
+            let rest = &text.as_bytes()[fields.at()..];
             let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
             failure = record
                 .read(rest[..end].trim_ascii_end(), &mut context)
                 .err();
-            rest = &rest[end..];
+            fields.seek(fields.at() + end);
         }
         record.finish(&mut context);
         format!(
@@ -574,11 +705,13 @@ mod tests {
         #[test]
         fn lines_read_at_once_say_what_they_say_one_by_one(
             lines in proptest::collection::vec(
-                "(DA:[0-9]{0,3},[0-9]{0,9}(,x)?|BRDA:[1-9]{0,3},[0-9e]{1,4},[0-9]{1,4},(-|[0-9]{0,4})|FN:[0-9]{1,8},f|FNDA:1,f|DA:-?[0-9],-?[0-9.]{1,3}e?|LF:[0-9]|[DB].{0,9})",
-                0..40,
+                "(DA:[0-9]{0,3},[0-9]{0,9}(,x)?|BRDA:[1-9]{0,3},[0-9e]{1,4},[0-9]{1,4},(-|[0-9]{0,4})|FN:[0-9]{1,8},f(,g)?|FNDA:1,f(,g)?|BRDA:[1-9],0,[0-9],[01]|DA:-?[0-9],-?[0-9.]{1,3}e?|LF:[0-9]|[DB].{0,9})",
+                0..400,
             ),
+            is_javascript: bool,
         ) {
-            proptest::prop_assert_eq!(read(&lines, true), read(&lines, false));
+            let read = |takes_plain| read(&lines, is_javascript, takes_plain);
+            proptest::prop_assert_eq!(read(true), read(false));
         }
     }
 }

@@ -1,0 +1,172 @@
+//! Lines of text whose fields end with commas: the places of these are found many at once.
+
+use engine::simd::equal_to_either;
+
+/// Bytes that are looked at before the lines in them are read.
+const CHUNK: usize = 2048;
+/// Bytes that are looked at at once.
+const STEP: usize = 64;
+/// Places that are written at once, whether there are as many or not.
+const FEW: usize = 8;
+const MORE: usize = 16;
+
+/// A text, read line by line, and the places behind the current one where fields and lines end.
+///
+/// A line that is longer than what is looked at at once has no end here: it is for its reader to find.
+pub(crate) struct Fields<'a> {
+    text: &'a [u8],
+    /// Where the current line starts.
+    at: usize,
+    /// Where the bytes start that were looked at, and how many they are.
+    from: usize,
+    seen: usize,
+    /// The places of commas and line breaks, behind `from`, and those of them that are left.
+    ends: [u16; CHUNK + MORE],
+    next: usize,
+    found: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Fields<'a> {
+        Fields {
+            text,
+            at: 0,
+            from: 0,
+            seen: 0,
+            ends: [0; CHUNK + MORE],
+            next: 0,
+            found: 0,
+        }
+    }
+
+    /// Where the current line starts.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on at a place further on.
+    pub(crate) fn seek(&mut self, at: usize) {
+        debug_assert!(at >= self.at);
+        self.at = at;
+    }
+
+    // Inlined always, so that they are compiled as what they are used in is.
+
+    /// Looks at the text from the current line on, unless what was seen before holds at least so many
+    /// places of it.
+    #[inline(always)]
+    pub(crate) fn look(&mut self, places: usize) {
+        if self.at >= self.from + self.seen {
+            return self.look_anew();
+        }
+        let start = (self.at - self.from) as u16;
+        while self.next < self.found && self.ends[self.next] < start {
+            self.next += 1;
+        }
+        if self.next + places > self.found && self.at > self.from {
+            self.look_anew();
+        }
+    }
+
+    #[inline(always)]
+    fn look_anew(&mut self) {
+        let text = &self.text[self.at.min(self.text.len())..];
+        let text = &text[..text.len().min(CHUNK)];
+        (self.from, self.seen, self.next, self.found) = (self.at, text.len(), 0, 0);
+        let (steps, rest) = text.as_chunks::<STEP>();
+        let mut from = 0;
+        for step in steps {
+            self.find_ends(step, from);
+            from += STEP as u16;
+        }
+        if !rest.is_empty() {
+            let mut step = [0; STEP];
+            step[..rest.len()].copy_from_slice(rest);
+            self.find_ends(&step, from);
+        }
+    }
+
+    #[inline(always)]
+    fn find_ends(&mut self, step: &[u8; STEP], from: u16) {
+        let mut bits = equal_to_either(step, [b',', b'\n']);
+        let count = bits.count_ones() as usize;
+        let mut written = self.found;
+        // Written are some more than there are, as a branch for each costs more.
+        write_places::<FEW>(&mut self.ends[written..], &mut bits, from);
+        written += FEW;
+        while written < self.found + count {
+            write_places::<MORE>(&mut self.ends[written..], &mut bits, from);
+            written += MORE;
+        }
+        self.found += count;
+    }
+
+    /// The text from what was looked at on, and beyond it.
+    #[inline(always)]
+    pub(crate) fn seen(&self) -> &'a [u8] {
+        &self.text[self.from.min(self.text.len())..]
+    }
+
+    /// Where the current line starts in [`seen`](Self::seen).
+    #[inline(always)]
+    pub(crate) fn start(&self) -> usize {
+        self.at - self.from
+    }
+
+    /// The places in [`seen`](Self::seen) where fields and lines end, of what was looked at.
+    #[inline(always)]
+    pub(crate) fn ends(&self) -> &[u16] {
+        &self.ends[self.next..self.found]
+    }
+
+    /// Goes on behind so many places, where a line starts in [`seen`](Self::seen).
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, places: usize, start: usize) {
+        self.next += places;
+        self.at = self.from + start;
+    }
+}
+
+#[inline(always)]
+fn write_places<const N: usize>(places: &mut [u16], bits: &mut u64, from: u16) {
+    let Some(places) = places.first_chunk_mut::<N>() else {
+        return; // never: there is room behind the most places
+    };
+    for place in places {
+        *place = from + bits.trailing_zeros() as u16;
+        *bits &= bits.wrapping_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_end_is_found(
+            text in "([a,\n]{0,80}|a{60,70}|,{100}|a{1000}){0,9}",
+            steps in proptest::collection::vec(1..300_usize, 0..40),
+        ) {
+            let text = text.repeat(4);
+            let mut fields = Fields::new(text.as_bytes());
+            for step in steps {
+                fields.look(4);
+                let (at, seen) = (fields.at(), fields.from + fields.seen);
+                prop_assert!(at >= text.len() || seen > at);
+                let expected = (at..seen).filter(|&at| matches!(text.as_bytes()[at], b',' | b'\n'));
+                let expected: Vec<usize> = expected.map(|at| at - fields.from).collect();
+                let ends: Vec<usize> = fields.ends().iter().map(|&end| end.into()).collect();
+                prop_assert_eq!(&ends, &expected);
+                prop_assert!(ends.len() >= 4 || seen == text.len() || fields.from == at);
+                if let [_, end, ..] = ends[..] {
+                    fields.pass(2, end + 1);
+                } else {
+                    fields.seek(at + step);
+                }
+            }
+        }
+    }
+}
