@@ -22,6 +22,7 @@ use crate::forges::Forges;
 use crate::handlers::graphs::Drawn;
 use crate::handlers::rest::etag::Answers;
 use crate::middleware::limit::Backlog;
+use crate::prefetch::Hot;
 use crate::sync::Sync;
 
 /// Processes that share a data folder, at most.
@@ -56,6 +57,8 @@ pub struct App {
     pub graphs: Arc<Drawn>,
     /// Answers that were given.
     pub answers: Arc<Answers>,
+    /// Repositories that were asked for lately.
+    pub hot: Arc<Hot>,
     /// How many jobs wait.
     pub backlog: Arc<Backlog>,
     /// Says that the cache's folder is this process's own.
@@ -91,6 +94,7 @@ impl App {
             yamls,
             forges,
             fetching: Arc::default(),
+            hot: Arc::new(Hot::new(clock.clone())),
             clock,
             config: Arc::new(config),
             answers: Arc::new(Answers::new(shared.clone())),

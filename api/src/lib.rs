@@ -14,6 +14,7 @@ pub mod handlers;
 pub mod install;
 pub mod middleware;
 pub mod openapi;
+mod prefetch;
 pub mod roles;
 pub mod router;
 pub mod server;

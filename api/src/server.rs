@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::connections;
+use crate::prefetch;
 use crate::router;
 
 /// Upper edges of the request histogram, in seconds; 3 is the budget that nothing may cross.
@@ -29,6 +30,10 @@ pub async fn serve(
     let ended = stop.clone().cancelled_owned();
     let worker = app.config.roles.worker.then(|| app.worker().run(ended));
     let worker = tokio::spawn(OptionFuture::from(worker));
+    let reads = app.config.roles.api || app.config.roles.web;
+    if reads && app.db.is_shared() {
+        tokio::spawn(prefetch::run(app.clone(), stop.clone()));
+    }
     let service = router::service(app, metrics_recorder());
     let stopping = stop.clone();
     tokio::spawn(async move {

@@ -10,7 +10,7 @@ use engine::blob::{
 };
 use engine::clock::Clock;
 use engine::secret::Secret;
-use engine::testing::bucket;
+use engine::testing::{Certificate, Nginx, bucket};
 use tempfile::TempDir;
 
 fn local() -> (TempDir, LocalBlobs) {
@@ -37,6 +37,31 @@ async fn suite_on_a_local_folder() {
 async fn suite_on_s3() {
     let (_scratch, blobs) = s3(|_| {}).await;
     blob_suite(Arc::new(blobs)).await;
+}
+
+#[tokio::test]
+async fn suite_on_s3_over_tls() {
+    let certificate = Certificate::make();
+    let nginx = Nginx::before(&bucket().await.endpoint, &certificate);
+    let (_scratch, blobs) = s3(|settings| {
+        settings.endpoint = nginx.url.clone();
+        settings.ca_file = Some(certificate.file());
+    })
+    .await;
+    blob_suite(Arc::new(blobs)).await;
+}
+
+#[tokio::test]
+async fn a_store_whose_authority_nobody_vouches_for_gets_nothing() {
+    let certificate = Certificate::make();
+    let nginx = Nginx::before(&bucket().await.endpoint, &certificate);
+    let (_scratch, blobs) = s3(|settings| settings.endpoint = nginx.url.clone()).await;
+    let told = blobs
+        .put("raw/1", Bytes::new())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("certificate"), "{told}");
 }
 
 async fn blob_suite(blobs: Arc<dyn Blobs>) {

@@ -184,7 +184,11 @@ impl Viewer {
         self.may_read()?;
         let mut conn = app.db.read_report().await?;
         let (owner, repo) = find_named(&mut conn, service, owner, repo).await?;
-        match self.access(&mut conn, &owner, &repo).await? {
+        let access = self.access(&mut conn, &owner, &repo).await?;
+        if matches!(access, Access::Readable | Access::Activating(_)) {
+            app.hot.ask(repo.id);
+        }
+        match access {
             Access::Readable => Ok((conn, owner, repo)),
             Access::Activating(user) => {
                 drop(conn); // Who holds one connection must not wait for another.

@@ -49,6 +49,14 @@ pub(super) fn is_root(key: &str) -> bool {
     ROOT.below.contains_key(key)
 }
 
+/// Whether the table has the key at the end of these.
+pub(super) fn is_known(keys: &[&str]) -> bool {
+    let found = keys
+        .iter()
+        .try_fold(&*ROOT, |node, key| node.below.get(key));
+    found.is_some_and(|node| !node.types.is_empty())
+}
+
 /// Checks a document and brings its values into the types of their keys. What is null is as if it were not there.
 pub(super) fn check(document: &mut Value) -> Findings {
     let mut findings = Findings::default();

@@ -250,7 +250,8 @@ fn parse(path: &Path) -> Result<Map<String, Value>> {
 }
 
 /// Puts a variable's value at its keys, if its name is one of ours: `SETUP__HTTP__COOKIE_SECRET`,
-/// `JSONCONFIG___SETUP__ADMINS` with JSON, or `SETUP__HTTP__COOKIE_SECRET_FILE` with a path.
+/// `JSONCONFIG___SETUP__ADMINS` with JSON, or `SETUP__HTTP__COOKIE_SECRET_FILE` with the path of a file that has it, unless
+/// there is a key of that very name.
 fn overlay(document: &mut Map<String, Value>, name: &str, value: String) -> Result<()> {
     let (keys, value) = match name.strip_prefix(JSON_PREFIX) {
         Some(keys) => {
@@ -266,10 +267,11 @@ fn overlay(document: &mut Map<String, Value>, name: &str, value: String) -> Resu
     if !keys::is_root(keys[0]) {
         return Ok(());
     }
-    let value = match (
-        value,
-        keys.last().and_then(|last| last.strip_suffix(FILE_SUFFIX)),
-    ) {
+    let in_file = match keys::is_known(&keys) {
+        true => None,
+        false => keys.last().and_then(|last| last.strip_suffix(FILE_SUFFIX)),
+    };
+    let value = match (value, in_file) {
         (Value::String(path), Some(key)) => {
             let at = keys.len() - 1;
             keys[at] = key;
@@ -364,6 +366,7 @@ mod tests {
                     r#"[{"service": "github", "username": "ann"}]"#,
                 ),
                 ("HITLINE__JOBS", "3"),
+                ("HITLINE__S3__CA_FILE", "ca.pem"),
                 ("__IGNORED__", "x"),
                 ("FOO__BAR", "x"),
                 ("PATH", "x"),
@@ -376,6 +379,7 @@ mod tests {
         install.apply(&mut config).unwrap();
         assert!(config.is_admin("github", "Ann") && !config.is_admin("gitlab", "ann"));
         assert_eq!(install.get(&["hitline", "jobs"]), 3);
+        assert_eq!(install.get(&["hitline", "s3", "ca_file"]), "ca.pem");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Backends {
     pub(crate) database_url: String,
     pub(crate) s3: S3Settings,
     pub(crate) redis_url: String,
+    /// Through which a program asks the store.
+    pub(crate) http_proxy: Option<String>,
     _redis: Arc<RedisServer>,
 }
 
@@ -35,6 +37,7 @@ impl Backends {
             database_url: postgres(Clock::system()).await.url,
             s3: bucket().await,
             redis_url: redis.url.clone(),
+            http_proxy: None,
             _redis: Arc::new(redis),
         }
     }
@@ -47,18 +50,32 @@ impl Backends {
     }
 
     /// Names them in a program's environment.
-    pub(crate) fn variables(&self) -> [(&'static str, &str); 7] {
-        [
-            ("HITLINE_DATABASE_URL", &self.database_url),
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let secret = self.s3.secret_key.expose();
+        let known = [
+            ("HITLINE_DATABASE_URL", &*self.database_url),
             ("HITLINE__REDIS_URL", &self.redis_url),
             ("HITLINE__S3__ENDPOINT", &self.s3.endpoint),
             ("HITLINE__S3__BUCKET", &self.s3.bucket),
             ("HITLINE__S3__CREATE_BUCKET", "true"),
             ("HITLINE__S3__ACCESS_KEY_ID", &self.s3.access_key),
-            (
-                "HITLINE__S3__SECRET_ACCESS_KEY",
-                self.s3.secret_key.expose(),
+            ("HITLINE__S3__SECRET_ACCESS_KEY", secret),
+        ];
+        let named = |name, value: Option<String>| value.map(|value| (name, value));
+        let virtual_host = self.s3.virtual_host.map(|named| named.to_string());
+        let authority = self.s3.ca_file.as_ref();
+        let chosen = [
+            named("HITLINE__S3__VIRTUAL_HOST", virtual_host),
+            named(
+                "HITLINE__S3__CA_FILE",
+                authority.map(|file| file.display().to_string()),
             ),
-        ]
+            named("HTTP_PROXY", self.http_proxy.clone()),
+        ];
+        let known = known.map(|(name, value)| (name, value.to_owned()));
+        known
+            .into_iter()
+            .chain(chosen.into_iter().flatten())
+            .collect()
     }
 }

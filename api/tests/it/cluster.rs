@@ -1,13 +1,14 @@
 //! Several nodes on one PostgreSQL and one bucket.
 
 use api::roles::Roles;
+use engine::blob::{Blobs as _, S3Blobs};
 use engine::clock::Clock;
 use engine::db::commits::find_commit;
 use engine::db::repos::find_repo;
 use engine::db::uploads::list_packs;
 use engine::fold::PackSet;
 use engine::secret::Secret;
-use engine::testing::PostgresServer;
+use engine::testing::{Certificate, Nginx, PostgresServer, virtual_host_endpoint};
 use futures_util::{StreamExt as _, stream};
 use reqwest::Client;
 use serde_json::Value;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use crate::app::TestApp;
 use crate::backends::Backends;
 use crate::fleet::{self, SHA};
-use crate::node::{announce, until};
+use crate::node::{Node, announce, until};
 use crate::rest;
 
 const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,0\nend_of_record\n<<<<<< EOF\n";
@@ -80,6 +81,68 @@ async fn bytes_that_go_straight_to_the_store_are_found_there() {
     let sent = Client::new().put(place).body(LCOV).send().await.unwrap();
     assert_eq!(sent.status(), 200);
     assert_eq!(totals(&test).await["coverage"], 50.0);
+}
+
+#[tokio::test]
+async fn a_report_of_a_repository_that_is_read_is_fetched_before_it_is_asked_for() {
+    let backends = Backends::cluster().await;
+    let worker = Node::start_role(backends.clone(), "api,worker").await;
+    let reading = Node::start_role(backends, "api").await;
+    let token = worker.add_repo("widgets").await;
+    assert!(reading.list("commits/").await.is_empty());
+    fleet::send_one(&worker.url, &token, 0).await;
+    worker.settled(SHA).await;
+    let metrics = async || {
+        let answer = reqwest::get(format!("{}/metrics", reading.url)).await;
+        answer.unwrap().text().await.unwrap()
+    };
+    let fetched = async || {
+        let metrics = metrics().await;
+        let is_fetched = metrics.contains("\nhitline_prefetched_reports_total ");
+        is_fetched.then_some(metrics)
+    };
+    let before = until("the report is fetched", SOON, fetched).await;
+    let in_memory = "hitline_reports_total{found=\"memory\"} ";
+    assert!(before.contains(&format!("{in_memory}0")), "{before}");
+    assert_eq!(
+        reading.get(&format!("report/?sha={SHA}")).await["totals"]["sessions"],
+        1
+    );
+    let after = metrics().await;
+    assert!(!after.contains(&format!("{in_memory}0")), "{after}");
+}
+
+#[tokio::test]
+async fn a_store_may_have_the_bucket_in_its_host_s_name() {
+    let mut backends = Backends::cluster().await;
+    let (path_style, scratch) = (backends.s3.clone(), tempfile::tempdir().unwrap());
+    backends.http_proxy = Some(path_style.endpoint.clone());
+    backends.s3.endpoint = virtual_host_endpoint();
+    backends.s3.virtual_host = Some(true);
+    store_and_read(backends).await;
+    let blobs = S3Blobs::open(&path_style, scratch.path(), Clock::system()).await;
+    let kept = blobs.unwrap().list("", 9).await.unwrap();
+    assert!(!kept.is_empty(), "the same bucket by its path");
+}
+
+#[tokio::test]
+async fn a_store_may_speak_tls_with_a_certificate_of_a_private_authority() {
+    let mut backends = Backends::cluster().await;
+    let certificate = Certificate::make();
+    let nginx = Nginx::before(&backends.s3.endpoint, &certificate);
+    backends.s3.endpoint = nginx.url.clone();
+    backends.s3.ca_file = Some(certificate.file());
+    store_and_read(backends).await;
+}
+
+/// Sends an upload to a program that keeps it there, and reads what became of it.
+async fn store_and_read(backends: Backends) {
+    let node = Node::start_on(Some(backends)).await;
+    let token = node.add_repo("widgets").await;
+    fleet::send_one(&node.url, &token, 0).await;
+    let uploads = node.settled(SHA).await;
+    assert_eq!(uploads[0]["state"], "merged");
+    assert_eq!(node.totals_of(SHA, 1).await["files"], 2);
 }
 
 #[tokio::test]

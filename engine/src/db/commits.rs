@@ -352,7 +352,29 @@ pub async fn set_commit_result(
             .bind(result.fold.as_deref())
             .bind(now_us)
     )?;
+    if rows == 1 {
+        conn.notify(FOLDED);
+    }
     Ok(rows == 1)
+}
+
+/// The topic that is woken when reports change.
+pub const FOLDED: &str = "folded";
+
+/// The commits that have reports, and their folds, of the branches that moved last; of so many branches.
+pub async fn list_heads(
+    conn: &mut Conn,
+    repo: RepoId,
+    branches: i64,
+) -> Result<Vec<(CommitId, String)>> {
+    const SQL: &str = "select commits.id, commits.fold from
+        (select head from branch where repo_id = $1 order by updated_us desc limit $2) moved
+        join commits on commits.repo_id = $1 and commits.sha = moved.head
+        where commits.fold is not null";
+    Ok(on!(conn, |c| sqlx::query_as(SQL)
+        .bind(repo)
+        .bind(branches)
+        .fetch_all(c))?)
 }
 
 /// What was counted for a commit.

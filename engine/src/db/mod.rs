@@ -354,6 +354,11 @@ impl Db {
         self.topics.subscribe(topic)
     }
 
+    /// Whether other nodes may use the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres { .. })
+    }
+
     /// The clock that this database's callers share.
     pub fn clock(&self) -> &Clock {
         &self.clock

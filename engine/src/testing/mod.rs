@@ -1,6 +1,7 @@
 //! Real services for tests: a PostgreSQL and an S3 server of the test process's own, Redis, and databases that vanish with the
 //! test.
 
+mod nginx;
 mod postgres;
 mod redis;
 mod s3;
@@ -9,9 +10,10 @@ mod tls;
 
 use tempfile::TempDir;
 
+pub use nginx::Nginx;
 pub use postgres::{PostgresServer, postgres};
 pub use redis::{RedisServer, redis_server, redis_server_tls};
-pub use s3::bucket;
+pub use s3::{bucket, virtual_host_endpoint};
 pub use server::installed;
 pub use tls::Certificate;
 
