@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::clock::Clock;
 use engine::db::Page;
-use engine::db::journal::{Verdict, list_steps};
-use engine::db::uploads::{UploadState, find_upload};
+use engine::db::journal::{Step, Verdict, list_steps};
+use engine::db::uploads::{Upload, UploadState, find_upload};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use ingest::arrival::UPLOAD_MAX_BYTES;
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -294,6 +295,36 @@ async fn a_hundred_thousand_files_of_the_repository_may_be_listed() {
 async fn upload_whose_bytes_never_arrive_is_given_up() {
     let clock = Clock::manual(Clock::system().now_us());
     let test = TestApp::start_at(clock.clone()).await;
+    let (lost, step) = given_up(&test, &clock, async |_| ()).await;
+    assert_eq!(step.code.as_deref(), Some("file_not_in_storage"));
+    assert!(step.message.contains("upload again"), "{}", step.message);
+
+    let late = Client::new().put(lost["raw_upload_location"].as_str().unwrap());
+    let answer = late.body(LCOV).send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().contains("expired"));
+}
+
+#[tokio::test]
+async fn upload_that_is_found_to_be_too_long_is_refused() {
+    let clock = Clock::manual(Clock::system().now_us());
+    let test = TestApp::start_on(None, clock.clone(), |_| ()).await;
+    let store = async |upload: &Upload| {
+        let sparse = tempfile::NamedTempFile::new_in(test.app.blobs.scratch()).unwrap();
+        sparse.as_file().set_len(UPLOAD_MAX_BYTES + 1).unwrap();
+        let stored = test.app.blobs.put_file(&upload.storage_path, sparse.path());
+        stored.await.unwrap();
+    };
+    let (_, step) = given_up(&test, &clock, store).await;
+    assert!(
+        step.message.contains("has 2147483649 bytes, of 2147483648"),
+        "{step:?}"
+    );
+}
+
+/// Announces an upload, does something, and waits until no bytes are waited for; gives the answer, and the step that says
+/// why.
+async fn given_up(test: &TestApp, clock: &Clock, act: impl AsyncFnOnce(&Upload)) -> (Value, Step) {
     let token = test.upload_token("github/acme/widgets").await;
     let announced = || async {
         let answer = announce(&test.url, &token, SHA).send().await.unwrap();
@@ -301,11 +332,12 @@ async fn upload_whose_bytes_never_arrive_is_given_up() {
     };
 
     let lost = announced().await;
+    let mut conn = test.app.db.read().await.unwrap();
+    let id = lost["external_id"].as_str().unwrap();
+    act(&find_upload(&mut conn, id).await.unwrap().unwrap()).await;
     clock.advance_us(GIVEN_UP_US);
     announced().await; // the queue looks at the clock when something happens
 
-    let mut conn = test.app.db.read().await.unwrap();
-    let id = lost["external_id"].as_str().unwrap();
     let upload = until("the upload is given up", GIVEN_UP, async || {
         let upload = find_upload(&mut conn, id).await.unwrap().unwrap();
         (upload.state != UploadState::Started).then_some(upload)
@@ -316,22 +348,15 @@ async fn upload_whose_bytes_never_arrive_is_given_up() {
         limit: 100,
         offset: 0,
     };
-    let steps = list_steps(&mut conn, upload.repo_id, SHA, page)
-        .await
-        .unwrap()
-        .rows;
+    let steps = list_steps(&mut conn, upload.repo_id, SHA, page).await;
     let step = steps
-        .iter()
+        .unwrap()
+        .rows
+        .into_iter()
         .find(|step| step.upload_id == Some(upload.id) && step.step == "received")
         .unwrap();
     assert_eq!(step.verdict, Verdict::Error);
-    assert_eq!(step.code.as_deref(), Some("file_not_in_storage"));
-    assert!(step.message.contains("upload again"), "{}", step.message);
-
-    let late = Client::new().put(lost["raw_upload_location"].as_str().unwrap());
-    let answer = late.body(LCOV).send().await.unwrap();
-    assert_eq!(answer.status(), 403);
-    assert!(answer.text().await.unwrap().contains("expired"));
+    (lost, step)
 }
 
 /// The body that the command line client sends, of files that are packed already.
