@@ -7,7 +7,82 @@ pub trait Work {
     type Output;
 
     /// Does it. Inlined always, as what is inlined into it.
-    fn run(self) -> Self::Output;
+    fn run<L: Level>(self, level: L) -> Self::Output;
+}
+
+/// What is done differently on processors that have more.
+pub trait Level: Copy {
+    /// Reads the numbers of a text; `None` when it is not of the form.
+    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]>;
+}
+
+/// The form of a text of at most 16 bytes: two numbers of 1 to 4 digits, and what stands before, between and behind
+/// them. What follows does not matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Which byte of the text comes where: four bytes a number, to the right, then the others. None is 128 or more.
+    picked: [u8; Form::BYTES],
+    /// What it is, or for a digit `0`.
+    expected: [u8; Form::BYTES],
+}
+
+impl Form {
+    /// Bytes that are looked at.
+    pub const BYTES: usize = 16;
+    /// The most digits of a number.
+    pub const DIGITS: usize = 4;
+    /// Where what is no number starts among the bytes picked.
+    const OTHERS: usize = 2 * Form::DIGITS;
+    const NONE: u8 = 0x80;
+
+    /// The form of these bytes, at most 7, a number of so many digits, and a byte behind. The second number is 0.
+    pub const fn of_one(before: &[u8], digits: usize, behind: u8) -> Form {
+        let end = before.len() + digits;
+        Form::starting(before)
+            .with_number(0, digits, end)
+            .with_byte(before.len(), end, behind)
+    }
+
+    /// The form of these bytes, at most 6, a number of so many digits, a byte, another number, and a byte behind.
+    pub const fn of_two(before: &[u8], digits: [usize; 2], between: u8, behind: u8) -> Form {
+        let end = before.len() + digits[0];
+        let next_end = end + 1 + digits[1];
+        Form::of_one(before, digits[0], between)
+            .with_number(1, digits[1], next_end)
+            .with_byte(before.len() + 1, next_end, behind)
+    }
+
+    const fn starting(before: &[u8]) -> Form {
+        let mut form = Form {
+            picked: [Form::NONE; Form::BYTES],
+            expected: [0; Form::BYTES],
+        };
+        let mut at = 0;
+        while at < before.len() {
+            form = form.with_byte(at, at, before[at]);
+            at += 1;
+        }
+        form
+    }
+
+    const fn with_number(mut self, number: usize, digits: usize, end: usize) -> Form {
+        assert!(digits >= 1 && digits <= Form::DIGITS);
+        let mut digit = 0;
+        while digit < digits {
+            let place = (number + 1) * Form::DIGITS - 1 - digit;
+            self.picked[place] = (end - 1 - digit) as u8;
+            self.expected[place] = b'0';
+            digit += 1;
+        }
+        self
+    }
+
+    const fn with_byte(mut self, other: usize, at: usize, byte: u8) -> Form {
+        assert!(at < Form::BYTES);
+        self.picked[Form::OTHERS + other] = at as u8;
+        self.expected[Form::OTHERS + other] = byte;
+        self
+    }
 }
 
 /// Does work with vectors of 32 bytes and instructions on bits where the processor has them. What comes
@@ -19,7 +94,29 @@ pub fn widely<W: Work>(work: W) -> W::Output {
         Ok(output) => return output,
         Err(work) => work,
     };
-    work.run()
+    work.run(Plain)
+}
+
+/// What every processor has.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl Level for Plain {
+    #[inline(always)]
+    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
+        let mut numbers = [0; 2];
+        for (at, (&picked, expected)) in form.picked.iter().zip(form.expected).enumerate() {
+            let found = text
+                .get(usize::from(picked))
+                .map_or(0, |byte| byte ^ expected);
+            match numbers.get_mut(at / Form::DIGITS) {
+                Some(number) if found < 10 => *number = *number * 10 + u32::from(found),
+                None if found == 0 => {}
+                _ => return None,
+            }
+        }
+        Some(numbers)
+    }
 }
 
 /// A bit for each byte that is no ASCII digit, the first byte's lowest.
@@ -68,7 +165,53 @@ mod plain {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::Work;
+    use std::arch::x86_64::{
+        __m128i, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_madd_epi16, _mm_maddubs_epi16,
+        _mm_set_epi64x, _mm_set1_epi16, _mm_set1_epi32, _mm_shuffle_epi8, _mm_subs_epu8,
+        _mm_testz_si128, _mm_xor_si128,
+    };
+
+    use super::{Form, Level, Work};
+
+    /// Says that the processor has what [`run_wide`] is compiled for.
+    #[derive(Clone, Copy)]
+    struct Wide(());
+
+    impl Level for Wide {
+        #[inline(always)]
+        #[expect(
+            unsafe_code,
+            reason = "half of the time of reading LCOV went into numbers"
+        )]
+        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
+            // SAFETY: the processor has AVX2, and so what the function is compiled for.
+            unsafe { read(form, text) }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "ssse3,sse4.1")]
+    fn read(form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
+        let picked = _mm_shuffle_epi8(load(text), load(&form.picked));
+        let found = _mm_xor_si128(picked, load(&form.expected));
+        let most = _mm_set_epi64x(0, i64::from_le_bytes([9; 8]));
+        let over = _mm_subs_epu8(found, most);
+        if _mm_testz_si128(over, over) == 0 {
+            return None;
+        }
+        let (tens, hundreds) = (_mm_set1_epi16(0x010a), _mm_set1_epi32(0x0001_0064));
+        let numbers = _mm_madd_epi16(_mm_maddubs_epi16(found, tens), hundreds);
+        let numbers = _mm_cvtsi128_si64(numbers) as u64;
+        Some([numbers as u32, (numbers >> 32) as u32])
+    }
+
+    #[inline]
+    #[target_feature(enable = "ssse3")]
+    #[expect(unsafe_code, reason = "two words put together are slower")]
+    fn load(bytes: &[u8; 16]) -> __m128i {
+        // SAFETY: 16 bytes are read, and need not be aligned.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
 
     /// Does work as compiled for these features; gives it back where the processor lacks them.
     #[inline]
@@ -91,7 +234,7 @@ mod avx2 {
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn run_wide<W: Work>(work: W) -> W::Output {
-        work.run()
+        work.run(Wide(()))
     }
 }
 
@@ -176,7 +319,36 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    struct Read<'a>(&'a Form, &'a [u8; Form::BYTES]);
+
+    impl Work for Read<'_> {
+        type Output = Option<[u32; 2]>;
+
+        fn run<L: Level>(self, level: L) -> Self::Output {
+            level.read(self.0, self.1)
+        }
+    }
+
     proptest! {
+        #[test]
+        fn numbers_of_a_form_are_read(
+            (a, b) in (0..10_000_u32, 0..10_000_u32),
+            behind in "[0-9 ]{10}",
+            at in 0..16_usize,
+            other: u8,
+        ) {
+            let (a_text, b_text) = (a.to_string(), b.to_string());
+            let form = Form::of_two(b"DA:", [a_text.len(), b_text.len()], b',', b'\n');
+            let text = format!("DA:{a_text},{b_text}\n{behind}");
+            let mut text: [u8; Form::BYTES] = text.as_bytes()[..16].try_into().unwrap();
+            prop_assert_eq!(Plain.read(&form, &text), Some([a, b]));
+            prop_assert_eq!(widely(Read(&form, &text)), Some([a, b]));
+            let first = Form::of_one(b"DA:", a_text.len(), b',');
+            prop_assert_eq!(widely(Read(&first, &text)), Some([a, 0]));
+            text[at] = other;
+            prop_assert_eq!(widely(Read(&form, &text)), Plain.read(&form, &text));
+        }
+
         #[test]
         fn digits_are_found_as_the_plain_form_finds_them(bytes: [u8; 64], text in "[/-:0-9]{64}") {
             for bytes in [bytes, text.as_bytes().try_into().unwrap()] {

@@ -6,9 +6,9 @@ use engine::simd::equal_to_either;
 const CHUNK: usize = 2048;
 /// Bytes that are looked at at once.
 const STEP: usize = 64;
-/// Places that are written at once, whether there are as many or not.
-const FEW: usize = 8;
-const MORE: usize = 16;
+/// Places that are written at once, whether there are as many or not: first, and then.
+const MANY: usize = 16;
+const MORE: usize = 8;
 
 /// A text, read line by line, and the places behind the current one where fields and lines end.
 ///
@@ -21,7 +21,7 @@ pub(crate) struct Fields<'a> {
     from: usize,
     seen: usize,
     /// The places of commas and line breaks, behind `from`, and those of them that are left.
-    ends: [u16; CHUNK + MORE],
+    ends: [u16; CHUNK + MANY],
     next: usize,
     found: usize,
 }
@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
             at: 0,
             from: 0,
             seen: 0,
-            ends: [0; CHUNK + MORE],
+            ends: [0; CHUNK + MANY],
             next: 0,
             found: 0,
         }
@@ -92,8 +92,8 @@ impl<'a> Fields<'a> {
         let count = bits.count_ones() as usize;
         let mut written = self.found;
         // Written are some more than there are, as a branch for each costs more.
-        write_places::<FEW>(&mut self.ends[written..], &mut bits, from);
-        written += FEW;
+        write_places::<MANY>(&mut self.ends[written..], &mut bits, from);
+        written += MANY;
         while written < self.found + count {
             write_places::<MORE>(&mut self.ends[written..], &mut bits, from);
             written += MORE;

@@ -59,13 +59,13 @@ impl ArmId {
         ArmId::parse(&format!("{block}:{branch}"))
     }
 
-    /// The id of arm `block:branch`, whose name is the first `length` bytes, 1..=8, with something
-    /// else than a colon at `colon`. What stands behind does not matter.
+    /// The id of arm `block:branch`, whose name is the first `length` bytes, 1..=8, with a comma in place of the colon, at
+    /// `comma`. What stands behind does not matter.
     #[inline]
-    pub fn from_pair(name: &[u8; 8], colon: usize, length: usize) -> ArmId {
-        debug_assert!(colon < length && length <= name.len());
+    pub fn from_pair(name: &[u8; 8], comma: usize, length: usize) -> ArmId {
+        debug_assert!(comma < length && length <= name.len() && name[comma] == b',');
         let kept = u64::from_le_bytes(*name) & (u64::MAX >> (64 - 8 * length));
-        let name = kept & !(0xff << (8 * colon)) | u64::from(b':') << (8 * colon);
+        let name = kept ^ u64::from(b',' ^ b':') << (8 * comma);
         ArmId((u128::from(name) | (length as u128) << (8 * INLINE_BYTES)).to_le_bytes())
     }
 

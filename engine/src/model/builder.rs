@@ -284,7 +284,7 @@ impl simd::Work for PlaceBranches<'_> {
     type Output = usize;
 
     #[inline(always)]
-    fn run(self) -> usize {
+    fn run<L: simd::Level>(self, _: L) -> usize {
         let PlaceBranches(file, branches) = self;
         if !file.late.is_empty() || !file.parts.is_empty() {
             return 0;

@@ -485,7 +485,7 @@ impl simd::Work for JoinColumns<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<L: simd::Level>(self, _: L) {
         let JoinColumns(into, other) = self;
         for (into, &hits) in into.hits.iter_mut().zip(&other.hits) {
             *into = hits.max(*into);
@@ -503,7 +503,7 @@ impl simd::Work for CountColumns<'_> {
     type Output = Option<Totals>;
 
     #[inline(always)]
-    fn run(self) -> Option<Totals> {
+    fn run<L: simd::Level>(self, _: L) -> Option<Totals> {
         let FileCoverage {
             hits, marks, arms, ..
         } = self.0;
@@ -555,7 +555,7 @@ impl simd::Work for CountPlain<'_> {
     type Output = Totals;
 
     #[inline(always)]
-    fn run(self) -> Totals {
+    fn run<L: simd::Level>(self, _: L) -> Totals {
         let (mut lines, mut misses) = (0, 0);
         for (&marks, &hits) in self.0.marks.iter().zip(&self.0.hits) {
             let plain = u64::from(marks == PLAIN);

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use engine::model::{ArmId, Coverage, FileBuilder, FileCoverage, Kind};
-use engine::simd::{Work, widely};
+use engine::simd::{Level, Work, widely};
 use hashbrown::HashMap;
 use memchr::memchr;
 
@@ -438,7 +438,7 @@ impl Work for TakeUsualLines<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<L: Level>(self, _: L) {
         self.reader.take_usual_lines(self.ignored, self.context);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind, State};
-use engine::simd::{Work, widely};
+use engine::simd::{Level, Work, widely};
 use hashbrown::{HashMap, HashSet};
 use memchr::memchr;
 
@@ -213,7 +213,7 @@ impl Work for TakePlain<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<L: Level>(self, _: L) {
         self.lines.take_plain(self.start, self.regions);
     }
 }

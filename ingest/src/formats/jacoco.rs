@@ -1,7 +1,7 @@
 //! JaCoCo XML. Source: jacoco.org, `report.dtd`.
 
 use engine::model::{Complexity, Coverage, FileBuilder, Kind};
-use engine::simd::{Work, widely};
+use engine::simd::{Level, Work, widely};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use memchr::memmem;
@@ -209,7 +209,7 @@ impl Work for TakePlainLines<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<L: Level>(self, _: L) {
         self.source.take_plain_lines(self.scanner, self.lines);
     }
 }

@@ -1,7 +1,7 @@
 //! LCOV tracefiles. Source: geninfo(1), "TRACEFILE FORMAT".
 
 use engine::model::{ArmId, Branch, Coverage, FileBuilder, FileCoverage, Kind};
-use engine::simd::{Work, widely};
+use engine::simd::{Form, Level, Work, widely};
 use memchr::{memchr, memmem};
 
 use super::Context;
@@ -110,13 +110,13 @@ impl<'c> Record<'c> {
 
     /// Takes the run of ordinary lines from the current one on.
     #[inline(always)]
-    fn take_plain(&mut self, fields: &mut Fields<'_>) {
+    fn take_plain(&mut self, fields: &mut Fields<'_>, level: impl Level) {
         loop {
             fields.look(ARM_FIELDS);
             let at = fields.at();
-            self.take_lines(fields);
+            self.take_lines(fields, level);
             if !self.javascript {
-                self.take_arms(fields);
+                self.take_arms(fields, level);
             }
             self.take_functions(fields);
             if fields.at() == at {
@@ -128,13 +128,13 @@ impl<'c> Record<'c> {
     /// Takes a run of ordinary `DA` lines, as far as the places of their ends are known. One line need not be read for
     /// the next to be found, so the processor reads several at once.
     #[inline(always)]
-    fn take_lines(&mut self, fields: &mut Fields<'_>) {
+    fn take_lines(&mut self, fields: &mut Fields<'_>, level: impl Level) {
         let (text, mut start) = (fields.seen(), fields.start());
         let (mut lines, mut hits) = ([0; RUN], [0; RUN]);
         let mut taken = 0;
         for &[comma, end] in fields.ends().as_chunks::<LINE_FIELDS>().0.iter().take(RUN) {
             let end = usize::from(end);
-            let Some(line) = plain_line(text, start, comma.into(), end) else {
+            let Some(line) = plain_line(level, text, start, comma.into(), end) else {
                 break;
             };
             (lines[taken], hits[taken]) = line;
@@ -153,12 +153,12 @@ impl<'c> Record<'c> {
 
     /// Takes a run of ordinary `BRDA` lines, as far as the places of their ends are known.
     #[inline(always)]
-    fn take_arms(&mut self, fields: &mut Fields<'_>) {
+    fn take_arms(&mut self, fields: &mut Fields<'_>, level: impl Level) {
         let (text, mut start) = (fields.seen(), fields.start());
         let mut taken = 0;
         for ends in fields.ends().as_chunks::<ARM_FIELDS>().0 {
             let ends = ends.map(usize::from);
-            let Some(arm) = plain_arm(text, start, ends) else {
+            let Some(arm) = plain_arm(level, text, start, ends) else {
                 break;
             };
             self.push_arm(arm);
@@ -445,8 +445,8 @@ impl Work for TakePlain<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        self.record.take_plain(self.fields);
+    fn run<L: Level>(self, level: L) {
+        self.record.take_plain(self.fields, level);
     }
 }
 
@@ -477,13 +477,39 @@ fn branch<'a>(
     }
 }
 
+/// The forms of `DA` lines whose numbers have so many digits, and one more.
+const LINE_FORMS: [[Form; Form::DIGITS]; Form::DIGITS] = {
+    let mut forms = [[Form::of_two(b"DA:", [1, 1], b',', b'\n'); Form::DIGITS]; Form::DIGITS];
+    let mut at = 0;
+    while at < Form::DIGITS * Form::DIGITS {
+        let (line, hits) = (at / Form::DIGITS, at % Form::DIGITS);
+        forms[line][hits] = Form::of_two(b"DA:", [line + 1, hits + 1], b',', b'\n');
+        at += 1;
+    }
+    forms
+};
+
 /// `DA:line,hits` from `start` on, with nothing odd about it and a line break: (line, hits).
 #[inline(always)]
-fn plain_line(text: &[u8], start: usize, comma: usize, end: usize) -> Option<(u32, u64)> {
+fn plain_line(
+    level: impl Level,
+    text: &[u8],
+    start: usize,
+    comma: usize,
+    end: usize,
+) -> Option<(u32, u64)> {
     const KEY: usize = b"DA:".len();
     let text: &[u8; NEAR] = text.get(start..)?.first_chunk()?;
     let (comma, end) = (comma - start, end - start);
     let (digits, of_hits) = (comma.wrapping_sub(KEY), end.wrapping_sub(comma + 1));
+    // Nearly all are so short.
+    if let Some(form) = LINE_FORMS
+        .get(digits.wrapping_sub(1))
+        .and_then(|forms| forms.get(of_hits.wrapping_sub(1)))
+    {
+        let [line, hits] = level.read(form, text.first_chunk()?)?;
+        return (text[KEY] != b'0').then_some((line, hits.into()));
+    }
     let is_plain = text.starts_with(b"DA:")
         & (text[KEY] != b'0')
         & (text[comma % SHORT] == b',')
@@ -497,35 +523,52 @@ fn plain_line(text: &[u8], start: usize, comma: usize, end: usize) -> Option<(u3
     Some((line as u32, hits))
 }
 
+/// The forms of `BRDA` lines as far as the line, of so many digits, and one more.
+const ARM_FORMS: [Form; Form::DIGITS] = {
+    let mut forms = [Form::of_one(b"BRDA:", 1, b','); Form::DIGITS];
+    let mut at = 1;
+    while at < Form::DIGITS {
+        forms[at] = Form::of_one(b"BRDA:", at + 1, b',');
+        at += 1;
+    }
+    forms
+};
+
 /// `BRDA:line,block,branch,taken` from `start` on, with nothing odd about it and a line break.
 #[inline(always)]
-fn plain_arm(text: &[u8], start: usize, ends: [usize; ARM_FIELDS]) -> Option<Arm> {
+fn plain_arm(
+    level: impl Level,
+    text: &[u8],
+    start: usize,
+    ends: [usize; ARM_FIELDS],
+) -> Option<Arm> {
     const KEY: usize = b"BRDA:".len();
+    const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
     let text: &[u8; NEAR] = text.get(start..)?.first_chunk()?;
     let [a, b, c, end] = ends.map(|end| end - start);
     let (digits, name_length) = (a.wrapping_sub(KEY), c - a - 1);
+    let differ = (text[b % SHORT] ^ b',') | (text[c % SHORT] ^ b',') | (text[end % SHORT] ^ b'\n');
+    if differ != 0 || end >= SHORT || name_length > 8 {
+        return None;
+    }
+    let line = match ARM_FORMS.get(digits.wrapping_sub(1)) {
+        Some(form) => level.read(form, text.first_chunk()?)?[0],
+        None if digits < 8 && text.starts_with(b"BRDA:") && text[a % SHORT] == b',' => {
+            checked(word(text, KEY), digits)? as u32
+        }
+        None => return None,
+    };
+    let name = word(text, a + 1);
+    let is_single = end == c + 2;
     let last = text[(end - 1) % SHORT];
-    let is_plain = text.starts_with(b"BRDA:")
-        & (text[a % SHORT] == b',')
-        & (text[b % SHORT] == b',')
-        & (text[c % SHORT] == b',')
-        & (text[end % SHORT] == b'\n')
-        & (end < SHORT)
-        & (1..8).contains(&digits)
-        & (name_length <= 8)
-        & (last.is_ascii_digit() | (last == b'-') & (end == c + 2));
-    if !is_plain {
+    let is_plain = last.is_ascii_digit() | (last == b'-') & is_single;
+    if !is_plain || name & NOT_ASCII & (u64::MAX >> (64 - 8 * name_length)) != 0 {
         return None;
     }
-    let name = word(text, a + 1).to_le_bytes();
-    if !name.is_ascii() {
-        return None;
-    }
-    let is_missed = end == c + 2 && matches!(last, b'-' | b'0');
     Some(Arm {
-        line: checked(word(text, KEY), digits)? as u32,
-        taken: !is_missed,
-        id: ArmId::from_pair(&name, b - a - 1, name_length),
+        line,
+        taken: !(is_single & ((last == b'-') | (last == b'0'))),
+        id: ArmId::from_pair(&name.to_le_bytes(), b - a - 1, name_length),
     })
 }
 
@@ -582,6 +625,27 @@ mod tests {
     use crate::report_fixes::Ignored;
     use crate::settings::Settings;
 
+    struct PlainLine<'a>(&'a [u8], usize, usize);
+
+    impl Work for PlainLine<'_> {
+        type Output = Option<(u32, u64)>;
+
+        fn run<L: Level>(self, level: L) -> Self::Output {
+            let PlainLine(text, comma, end) = self;
+            plain_line(level, text, 0, comma, end)
+        }
+    }
+
+    struct PlainArm<'a>(&'a [u8], [usize; ARM_FIELDS]);
+
+    impl Work for PlainArm<'_> {
+        type Output = Option<Arm>;
+
+        fn run<L: Level>(self, level: L) -> Self::Output {
+            plain_arm(level, self.0, 0, self.1)
+        }
+    }
+
     #[test]
     fn lines_of_any_shape_are_plain_or_left_to_the_slower_reader() {
         fn ends<const N: usize>(text: &str) -> Option<[usize; N]> {
@@ -592,7 +656,7 @@ mod tests {
         let line = |text: &str| {
             let text = padded(text);
             let [comma, end] = ends(&text)?;
-            plain_line(text.as_bytes(), 0, comma, end)
+            widely(PlainLine(text.as_bytes(), comma, end))
         };
         assert_eq!(line("DA:12,345"), Some((12, 345)));
         assert_eq!(line("DA:1234567,1234567"), Some((1_234_567, 1_234_567)));
@@ -610,7 +674,7 @@ mod tests {
         }
         let arm = |text: &str| {
             let text = padded(text);
-            let arm = plain_arm(text.as_bytes(), 0, ends(&text)?)?;
+            let arm = widely(PlainArm(text.as_bytes(), ends(&text)?))?;
             Some((arm.line, arm.taken, arm.id.to_string()))
         };
         assert_eq!(arm("BRDA:7,0,12,-"), Some((7, false, "0:12".into())));
@@ -684,7 +748,8 @@ mod tests {
         let mut failure = None;
         while fields.at() < text.len() && failure.is_none() {
             if takes_plain {
-                record.take_plain(&mut fields);
+                let (record, fields) = (&mut record, &mut fields);
+                widely(TakePlain { record, fields });
             }
             let rest = &text.as_bytes()[fields.at()..];
             let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);

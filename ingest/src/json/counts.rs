@@ -1,7 +1,7 @@
 //! Lists of counts: where the elements of a whole window of the text are is found with bits, and only those that make
 //! a row are walked over.
 
-use engine::simd::{Work, widely};
+use engine::simd::{Level, Work, widely};
 
 use super::{Cursor, Step, plain_count};
 use crate::formats::MAX_LINE;
@@ -94,7 +94,7 @@ impl Work for TakeCounts<'_, '_> {
     type Output = Step<bool>;
 
     #[inline(always)]
-    fn run(mut self) -> Step<bool> {
+    fn run<L: Level>(mut self, _: L) -> Step<bool> {
         loop {
             self.windows();
             if !self.cursor.element(self.first)? {
