@@ -1,14 +1,11 @@
 //! Lines of text whose fields end with commas: the places of these are found many at once.
 
-use engine::simd::equal_to_either;
+use engine::simd::Level;
 
 /// Bytes that are looked at before the lines in them are read.
 const CHUNK: usize = 2048;
 /// Bytes that are looked at at once.
 const STEP: usize = 64;
-/// Places that are written at once, whether there are as many or not: first, and then.
-const MANY: usize = 16;
-const MORE: usize = 8;
 
 /// A text, read line by line, and the places behind the current one where fields and lines end.
 ///
@@ -21,7 +18,7 @@ pub(crate) struct Fields<'a> {
     from: usize,
     seen: usize,
     /// The places of commas and line breaks, behind `from`, and those of them that are left.
-    ends: [u16; CHUNK + MANY],
+    ends: [u16; CHUNK + STEP],
     next: usize,
     found: usize,
 }
@@ -33,7 +30,7 @@ impl<'a> Fields<'a> {
             at: 0,
             from: 0,
             seen: 0,
-            ends: [0; CHUNK + MANY],
+            ends: [0; CHUNK + STEP],
             next: 0,
             found: 0,
         }
@@ -55,50 +52,43 @@ impl<'a> Fields<'a> {
     /// Looks at the text from the current line on, unless what was seen before holds at least so many
     /// places of it.
     #[inline(always)]
-    pub(crate) fn look(&mut self, places: usize) {
+    pub(crate) fn look(&mut self, places: usize, level: impl Level) {
         if self.at >= self.from + self.seen {
-            return self.look_anew();
+            return self.look_anew(level);
         }
         let start = (self.at - self.from) as u16;
         while self.next < self.found && self.ends[self.next] < start {
             self.next += 1;
         }
         if self.next + places > self.found && self.at > self.from {
-            self.look_anew();
+            self.look_anew(level);
         }
     }
 
     #[inline(always)]
-    fn look_anew(&mut self) {
+    fn look_anew(&mut self, level: impl Level) {
         let text = &self.text[self.at.min(self.text.len())..];
         let text = &text[..text.len().min(CHUNK)];
         (self.from, self.seen, self.next, self.found) = (self.at, text.len(), 0, 0);
         let (steps, rest) = text.as_chunks::<STEP>();
         let mut from = 0;
         for step in steps {
-            self.find_ends(step, from);
+            self.find_ends(step, from, level);
             from += STEP as u16;
         }
         if !rest.is_empty() {
             let mut step = [0; STEP];
             step[..rest.len()].copy_from_slice(rest);
-            self.find_ends(&step, from);
+            self.find_ends(&step, from, level);
         }
     }
 
     #[inline(always)]
-    fn find_ends(&mut self, step: &[u8; STEP], from: u16) {
-        let mut bits = equal_to_either(step, [b',', b'\n']);
-        let count = bits.count_ones() as usize;
-        let mut written = self.found;
-        // Written are some more than there are, as a branch for each costs more.
-        write_places::<MANY>(&mut self.ends[written..], &mut bits, from);
-        written += MANY;
-        while written < self.found + count {
-            write_places::<MORE>(&mut self.ends[written..], &mut bits, from);
-            written += MORE;
+    fn find_ends(&mut self, step: &[u8; STEP], from: u16, level: impl Level) {
+        // There is room behind the most places.
+        if let Some(places) = self.ends[self.found..].first_chunk_mut() {
+            self.found += level.places(step, [b',', b'\n'], from, places);
         }
-        self.found += count;
     }
 
     /// The text from what was looked at on, and beyond it.
@@ -127,22 +117,22 @@ impl<'a> Fields<'a> {
     }
 }
 
-#[inline(always)]
-fn write_places<const N: usize>(places: &mut [u16], bits: &mut u64, from: u16) {
-    let Some(places) = places.first_chunk_mut::<N>() else {
-        return; // never: there is room behind the most places
-    };
-    for place in places {
-        *place = from + bits.trailing_zeros() as u16;
-        *bits &= bits.wrapping_sub(1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use engine::simd::{Work, widely};
     use proptest::prelude::*;
 
     use super::*;
+
+    struct Look<'a, 't>(&'a mut Fields<'t>);
+
+    impl Work for Look<'_, '_> {
+        type Output = ();
+
+        fn run<L: Level>(self, level: L) {
+            self.0.look(4, level);
+        }
+    }
 
     proptest! {
         #[test]
@@ -153,7 +143,7 @@ mod tests {
             let text = text.repeat(4);
             let mut fields = Fields::new(text.as_bytes());
             for step in steps {
-                fields.look(4);
+                widely(Look(&mut fields));
                 let (at, seen) = (fields.at(), fields.from + fields.seen);
                 prop_assert!(at >= text.len() || seen > at);
                 let expected = (at..seen).filter(|&at| matches!(text.as_bytes()[at], b',' | b'\n'));

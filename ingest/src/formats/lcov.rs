@@ -112,7 +112,7 @@ impl<'c> Record<'c> {
     #[inline(always)]
     fn take_plain(&mut self, fields: &mut Fields<'_>, level: impl Level) {
         loop {
-            fields.look(ARM_FIELDS);
+            fields.look(ARM_FIELDS, level);
             let at = fields.at();
             self.take_lines(fields, level);
             if !self.javascript {

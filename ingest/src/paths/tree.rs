@@ -117,6 +117,9 @@ impl Tree {
     fn named(&self, name: &str) -> Option<Range<usize>> {
         let hash = self.hasher.hash_one(name);
         let run = self.runs.find(hash, |run| run.hash == hash)?;
+        if let [file] = &self.files[run.files.clone()] {
+            return (name_of(self.folded(file)) == name).then(|| run.files.clone());
+        }
         let found = self.narrow(&run.files, "", name);
         (!found.is_empty()).then_some(found)
     }
