@@ -12,8 +12,8 @@ pub trait Work {
 
 /// What is done differently on processors that have more.
 pub trait Level: Copy {
-    /// Reads the numbers of a text; `None` when it is not of the form.
-    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]>;
+    /// Reads the numbers of a text, those that the form does not have as 0; `None` when it is not of the form.
+    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]>;
 
     /// Writes where bytes equal one of two, each place and `from`, ascending, to the start of `places`; gives how many
     /// there are. What stands behind these changes.
@@ -42,72 +42,85 @@ fn write_places(places: &mut [u16], bits: &mut u64, from: u16) {
     }
 }
 
-/// The form of a text of at most 16 bytes: two numbers of 1 to 4 digits, and what stands before, between and behind
-/// them. What follows does not matter.
+/// The form of a text of at most 16 bytes: up to 4 numbers of 1 to 4 digits among bytes that are always the same. What
+/// follows does not matter. Built from its start on:
+///
+/// ```
+/// # use engine::simd::Form;
+/// const DATE: Form = Form::new().then_number(4).then(b"-").then_number(2).then(b"-").then_number(2);
+/// assert_eq!(DATE.length(), 10);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
-    /// Which byte of the text comes where: four bytes a number, to the right, then the others. None is 128 or more.
-    picked: [u8; Form::BYTES],
-    /// What it is, or for a digit `0`.
+    /// What stands where; 0 for a digit.
     expected: [u8; Form::BYTES],
+    /// How much what stands there may differ, as the exclusive or of both.
+    most: [u8; Form::BYTES],
+    /// Which byte comes where: four bytes a number, at their right. None is 128 or more.
+    picked: [u8; Form::BYTES],
+    length: usize,
+    numbers: usize,
 }
 
 impl Form {
     /// Bytes that are looked at.
     pub const BYTES: usize = 16;
+    /// The most numbers.
+    pub const NUMBERS: usize = Form::BYTES / Form::DIGITS;
     /// The most digits of a number.
     pub const DIGITS: usize = 4;
-    /// Where what is no number starts among the bytes picked.
-    const OTHERS: usize = 2 * Form::DIGITS;
     const NONE: u8 = 0x80;
 
-    /// The form of these bytes, at most 7, a number of so many digits, and a byte behind. The second number is 0.
-    pub const fn of_one(before: &[u8], digits: usize, behind: u8) -> Form {
-        let end = before.len() + digits;
-        Form::starting(before)
-            .with_number(0, digits, end)
-            .with_byte(before.len(), end, behind)
-    }
-
-    /// The form of these bytes, at most 6, a number of so many digits, a byte, another number, and a byte behind.
-    pub const fn of_two(before: &[u8], digits: [usize; 2], between: u8, behind: u8) -> Form {
-        let end = before.len() + digits[0];
-        let next_end = end + 1 + digits[1];
-        Form::of_one(before, digits[0], between)
-            .with_number(1, digits[1], next_end)
-            .with_byte(before.len() + 1, next_end, behind)
-    }
-
-    const fn starting(before: &[u8]) -> Form {
-        let mut form = Form {
-            picked: [Form::NONE; Form::BYTES],
+    /// The form of every text.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it is of use in constants alone"
+    )]
+    pub const fn new() -> Form {
+        Form {
             expected: [0; Form::BYTES],
-        };
+            most: [u8::MAX; Form::BYTES],
+            picked: [Form::NONE; Form::BYTES],
+            length: 0,
+            numbers: 0,
+        }
+    }
+
+    /// The same, and then these bytes.
+    pub const fn then(mut self, bytes: &[u8]) -> Form {
         let mut at = 0;
-        while at < before.len() {
-            form = form.with_byte(at, at, before[at]);
+        while at < bytes.len() {
+            self.expected[self.length] = bytes[at];
+            self.most[self.length] = 0;
+            self.length += 1;
             at += 1;
         }
-        form
+        self
     }
 
-    const fn with_number(mut self, number: usize, digits: usize, end: usize) -> Form {
+    /// The same, and then a number of so many digits.
+    pub const fn then_number(mut self, digits: usize) -> Form {
         assert!(digits >= 1 && digits <= Form::DIGITS);
-        let mut digit = 0;
-        while digit < digits {
-            let place = (number + 1) * Form::DIGITS - 1 - digit;
-            self.picked[place] = (end - 1 - digit) as u8;
-            self.expected[place] = b'0';
-            digit += 1;
+        self.numbers += 1;
+        let mut left = digits;
+        while left > 0 {
+            self.expected[self.length] = b'0';
+            self.most[self.length] = 9;
+            self.picked[Form::DIGITS * self.numbers - left] = self.length as u8;
+            self.length += 1;
+            left -= 1;
         }
         self
     }
 
-    const fn with_byte(mut self, other: usize, at: usize, byte: u8) -> Form {
-        assert!(at < Form::BYTES);
-        self.picked[Form::OTHERS + other] = at as u8;
-        self.expected[Form::OTHERS + other] = byte;
-        self
+    /// Bytes of a text of this form.
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// How many numbers it has.
+    pub const fn numbers(&self) -> usize {
+        self.numbers
     }
 }
 
@@ -134,19 +147,18 @@ struct Plain;
 
 impl Level for Plain {
     #[inline(always)]
-    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
-        let mut numbers = [0; 2];
-        for (at, (&picked, expected)) in form.picked.iter().zip(form.expected).enumerate() {
-            let found = text
-                .get(usize::from(picked))
-                .map_or(0, |byte| byte ^ expected);
-            match numbers.get_mut(at / Form::DIGITS) {
-                Some(number) if found < 10 => *number = *number * 10 + u32::from(found),
-                None if found == 0 => {}
-                _ => return None,
-            }
+    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
+        let found: [u8; Form::BYTES] = std::array::from_fn(|at| text[at] ^ form.expected[at]);
+        if (0..Form::BYTES).any(|at| found[at] > form.most[at]) {
+            return None;
         }
-        Some(numbers)
+        let (numbers, _) = form.picked.as_chunks::<{ Form::DIGITS }>();
+        let digit = |&at: &u8| u32::from(found.get(usize::from(at)).copied().unwrap_or(0));
+        Some(std::array::from_fn(|number| {
+            numbers[number]
+                .iter()
+                .fold(0, |value, at| 10 * value + digit(at))
+        }))
     }
 }
 
@@ -197,8 +209,8 @@ mod plain {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m128i, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_madd_epi16, _mm_maddubs_epi16,
-        _mm_set_epi64x, _mm_set1_epi16, _mm_set1_epi32, _mm_shuffle_epi8, _mm_subs_epu8,
+        __m128i, _mm_cvtsi128_si64, _mm_extract_epi64, _mm_loadu_si128, _mm_madd_epi16,
+        _mm_maddubs_epi16, _mm_set1_epi16, _mm_set1_epi32, _mm_shuffle_epi8, _mm_subs_epu8,
         _mm_testz_si128, _mm_xor_si128,
     };
 
@@ -214,7 +226,7 @@ mod avx2 {
             unsafe_code,
             reason = "half of the time of reading LCOV went into numbers"
         )]
-        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
+        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
             // SAFETY: the processor has AVX2, and so what the function is compiled for.
             unsafe { read(form, text) }
         }
@@ -222,18 +234,23 @@ mod avx2 {
 
     #[inline]
     #[target_feature(enable = "ssse3,sse4.1")]
-    pub(super) fn read(form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
-        let picked = _mm_shuffle_epi8(load(text), load(&form.picked));
-        let found = _mm_xor_si128(picked, load(&form.expected));
-        let most = _mm_set_epi64x(0, i64::from_le_bytes([9; 8]));
-        let over = _mm_subs_epu8(found, most);
+    pub(super) fn read(form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
+        let found = _mm_xor_si128(load(text), load(&form.expected));
+        let over = _mm_subs_epu8(found, load(&form.most));
         if _mm_testz_si128(over, over) == 0 {
             return None;
         }
+        let digits = _mm_shuffle_epi8(found, load(&form.picked));
         let (tens, hundreds) = (_mm_set1_epi16(0x010a), _mm_set1_epi32(0x0001_0064));
-        let numbers = _mm_madd_epi16(_mm_maddubs_epi16(found, tens), hundreds);
-        let numbers = _mm_cvtsi128_si64(numbers) as u64;
-        Some([numbers as u32, (numbers >> 32) as u32])
+        let numbers = _mm_madd_epi16(_mm_maddubs_epi16(digits, tens), hundreds);
+        let low = _mm_cvtsi128_si64(numbers) as u64;
+        let high = _mm_extract_epi64::<1>(numbers) as u64;
+        Some([
+            low as u32,
+            (low >> 32) as u32,
+            high as u32,
+            (high >> 32) as u32,
+        ])
     }
 
     #[inline]
@@ -313,7 +330,7 @@ mod avx512 {
     impl Level for Wider {
         #[inline(always)]
         #[expect(unsafe_code, reason = "as without AVX-512")]
-        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; 2]> {
+        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
             // SAFETY: the processor has AVX-512, and so what the function is compiled for.
             unsafe { avx2::read(form, text) }
         }
@@ -459,7 +476,7 @@ mod tests {
     struct Read<'a>(&'a Form, &'a [u8; Form::BYTES]);
 
     impl Work for Read<'_> {
-        type Output = Option<[u32; 2]>;
+        type Output = Option<[u32; Form::NUMBERS]>;
 
         fn run<L: Level>(self, level: L) -> Self::Output {
             level.read(self.0, self.1)
@@ -483,10 +500,16 @@ mod tests {
     fn work_is_done_alike_on_each_level() {
         // A processor may lack the last; what it has is tried.
         let text = b"DA:12,3456\n.....";
-        let form = Form::of_two(b"DA:", [2, 4], b',', b'\n');
-        let on_avx2 = avx2::run(Read(&form, text)).unwrap_or(Some([12, 3456]));
-        let on_avx512 = avx512::run(Read(&form, text)).unwrap_or(Some([12, 3456]));
-        assert_eq!((on_avx2, on_avx512), (Some([12, 3456]), Some([12, 3456])));
+        let form = Form::new()
+            .then(b"DA:")
+            .then_number(2)
+            .then(b",")
+            .then_number(4)
+            .then(b"\n");
+        let numbers = Some([12, 3456, 0, 0]);
+        let on_avx2 = avx2::run(Read(&form, text)).unwrap_or(numbers);
+        let on_avx512 = avx512::run(Read(&form, text)).unwrap_or(numbers);
+        assert_eq!((on_avx2, on_avx512), (numbers, numbers));
     }
 
     proptest! {
@@ -503,19 +526,27 @@ mod tests {
 
         #[test]
         fn numbers_of_a_form_are_read(
-            (a, b) in (0..10_000_u32, 0..10_000_u32),
-            behind in "[0-9 ]{10}",
+            numbers in proptest::collection::vec(0..10_000_u32, 0..=Form::NUMBERS),
+            between in "[ -~]{0,2}",
+            behind in "[0-9 ]{16}",
             at in 0..16_usize,
             other: u8,
         ) {
-            let (a_text, b_text) = (a.to_string(), b.to_string());
-            let form = Form::of_two(b"DA:", [a_text.len(), b_text.len()], b',', b'\n');
-            let text = format!("DA:{a_text},{b_text}\n{behind}");
+            let (mut form, mut text, mut expected) = (Form::new(), String::new(), [0; Form::NUMBERS]);
+            for (&number, expected) in numbers.iter().zip(&mut expected) {
+                let digits = number.to_string();
+                if text.len() + digits.len() + between.len() > Form::BYTES {
+                    break;
+                }
+                form = form.then_number(digits.len()).then(between.as_bytes());
+                text += &(digits + &between);
+                *expected = number;
+            }
+            prop_assert_eq!(form.length(), text.len());
+            text += &behind;
             let mut text: [u8; Form::BYTES] = text.as_bytes()[..16].try_into().unwrap();
-            prop_assert_eq!(Plain.read(&form, &text), Some([a, b]));
-            prop_assert_eq!(widely(Read(&form, &text)), Some([a, b]));
-            let first = Form::of_one(b"DA:", a_text.len(), b',');
-            prop_assert_eq!(widely(Read(&first, &text)), Some([a, 0]));
+            prop_assert_eq!(Plain.read(&form, &text), Some(expected));
+            prop_assert_eq!(widely(Read(&form, &text)), Some(expected));
             text[at] = other;
             prop_assert_eq!(widely(Read(&form, &text)), Plain.read(&form, &text));
         }

@@ -10,6 +10,8 @@ mod rows;
 
 use std::borrow::Cow;
 
+use engine::simd::{Form, Level, Work, widely};
+
 use crate::error::Failure;
 use crate::number::{Window, digits};
 
@@ -352,7 +354,10 @@ impl<'a> Cursor<'a> {
             return Ok(true);
         }
         loop {
-            self.short_integers(&mut each);
+            widely(TakeIntegers {
+                cursor: self,
+                each: &mut each,
+            });
             self.peek()?;
             let is_negative = self.take(b"-");
             let (value, length) = digits(self.rest());
@@ -376,12 +381,15 @@ impl<'a> Cursor<'a> {
 
     /// Takes most of the run of short numbers at the cursor, each with the comma behind.
     #[inline(always)]
-    fn short_integers(&mut self, each: &mut impl FnMut(u64)) {
+    fn short_integers(&mut self, each: &mut impl FnMut(u64), level: impl Level) {
         loop {
             self.at += usize::from(self.rest().first() == Some(&b' '));
             let Some(mut window) = Window::new(self.rest()) else {
                 return;
             };
+            if self.alike_integers(&window, each, level) {
+                continue;
+            }
             let mut start = 0;
             loop {
                 let end = window.next_other();
@@ -407,6 +415,36 @@ impl<'a> Cursor<'a> {
                 return;
             }
         }
+    }
+
+    /// Takes the run of numbers that have as many digits as the first of the window, at the cursor, each with what stands
+    /// behind that; tells whether there were any.
+    #[inline(always)]
+    fn alike_integers(
+        &mut self,
+        window: &Window<'_>,
+        each: &mut impl FnMut(u64),
+        level: impl Level,
+    ) -> bool {
+        let digits = window.digits().trailing_ones() as usize;
+        let has_blank = window.byte((digits + 1) % Window::BYTES) == b' ';
+        let Some((form, least)) = LIST_FORMS[usize::from(has_blank)].get(digits.wrapping_sub(1))
+        else {
+            return false;
+        };
+        let start = self.at;
+        while let Some(text) = self.rest().first_chunk()
+            && let Some(numbers) = level.read(form, text)
+        {
+            let numbers = &numbers[..form.numbers()];
+            // No number starts with a 0 but that alone.
+            if numbers.iter().any(|number| number < least) {
+                break;
+            }
+            numbers.iter().for_each(|&number| each(number.into()));
+            self.at += form.length();
+        }
+        self.at > start
     }
 
     /// Calls `each` for most of the run of rows at the cursor that are three short numbers and three truth
@@ -477,34 +515,18 @@ impl<'a> Cursor<'a> {
     /// Skips a list of plain integers and `null`, or of lists of such, if there is nothing else in it and it
     /// is written without blanks, or with one before an element.
     fn skip_number_lists(&mut self) -> bool {
-        const BLOCK: usize = 32;
         let is_nested = self.bytes.get(self.at + 1) == Some(&b'[');
         let first = self.at + 1 + usize::from(is_nested);
         let Some(from) = first.checked_sub(BEFORE) else {
             return false;
         };
         let text = self.bytes.get(from..).unwrap_or_default();
-        let goes_on = |bytes: &[u8]| number_lists_go_on(bytes, is_nested);
-        let mut at = 0;
-        while let Some(block) = text.get(at..at + BLOCK + BEFORE) {
-            // Every byte with those before it, without branches.
-            let all = block
-                .windows(BEFORE + 1)
-                .fold(true, |all, bytes| all & goes_on(bytes));
-            if !all {
-                break;
-            }
-            at += BLOCK;
-        }
-        let mut tail = text.get(at..).unwrap_or_default().windows(BEFORE + 1);
-        let Some(stop) = tail.clone().position(|bytes| !goes_on(bytes)) else {
-            return false;
-        };
-        let ends = tail
-            .nth(stop)
+        let stop = widely(GoOn { text, is_nested });
+        let ends = text
+            .get(stop..=stop + BEFORE)
             .is_some_and(|bytes| number_lists_end(bytes, is_nested));
         if ends {
-            self.at = from + at + stop + BEFORE + 1;
+            self.at = from + stop + BEFORE + 1;
         }
         ends
     }
@@ -589,6 +611,45 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The forms of as many numbers of a list as are looked at at once, each with a comma behind, and then with a comma and a
+/// blank; by how many digits each number has, beside the least of these.
+const LIST_FORMS: [[(Form, u32); Form::DIGITS]; 2] = {
+    let mut forms = [[(Form::new(), 0); Form::DIGITS]; 2];
+    let mut at = 0;
+    while at < 2 * Form::DIGITS {
+        let digits = at / 2 + 1;
+        let behind: &[u8] = if at % 2 == 0 { b"," } else { b", " };
+        let mut form = Form::new();
+        while form.numbers() < Form::NUMBERS && form.length() + digits + behind.len() <= Form::BYTES
+        {
+            form = form.then_number(digits).then(behind);
+        }
+        let least = if digits == 1 {
+            0
+        } else {
+            10_u32.pow(digits as u32 - 1)
+        };
+        forms[at % 2][digits - 1] = (form, least);
+        at += 1;
+    }
+    forms
+};
+
+/// [`Cursor::short_integers`] as work.
+struct TakeIntegers<'a, 'c, F> {
+    cursor: &'a mut Cursor<'c>,
+    each: &'a mut F,
+}
+
+impl<F: FnMut(u64)> Work for TakeIntegers<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) {
+        self.cursor.short_integers(self.each, level);
+    }
+}
+
 /// Bytes that are looked at before a byte of a list of numbers.
 const BEFORE: usize = 3;
 
@@ -616,6 +677,39 @@ fn number_lists_go_on(bytes: &[u8], is_nested: bool) -> bool {
     let next_list = (byte == b'[') & behind_list & is_nested;
     let end_of_inner = (byte == b']') & is_nested & (behind_number | behind_null | behind_opening);
     digit | sign_or_null | of_null | comma | blank | next_list | end_of_inner
+}
+
+/// Where a list of numbers, or of lists of them, does not go on, behind `BEFORE` bytes of a text.
+struct GoOn<'a> {
+    text: &'a [u8],
+    is_nested: bool,
+}
+
+impl Work for GoOn<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<L: Level>(self, _: L) -> usize {
+        const BLOCK: usize = 32;
+        let GoOn { text, is_nested } = self;
+        let mut at = 0;
+        while let Some(block) = text
+            .get(at..)
+            .and_then(<[u8]>::first_chunk::<{ BLOCK + BEFORE }>)
+        {
+            // Every byte with those before it, without branches.
+            let goes_on: [bool; BLOCK] =
+                std::array::from_fn(|at| number_lists_go_on(&block[at..=at + BEFORE], is_nested));
+            if !goes_on.iter().fold(true, |all, &goes_on| all & goes_on) {
+                return at + goes_on.iter().take_while(|&&goes_on| goes_on).count();
+            }
+            at += BLOCK;
+        }
+        let tail = text.get(at..).unwrap_or_default().windows(BEFORE + 1);
+        at + tail
+            .take_while(|bytes| number_lists_go_on(bytes, is_nested))
+            .count()
+    }
 }
 
 /// Whether the last of the bytes ends a list of numbers and `null`, or a list of such lists.

@@ -10,6 +10,7 @@ use crate::detect::Format;
 use crate::error::{Failure, Result};
 use crate::json::{self, Cursor, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
+use engine::simd::{Level, Work, widely};
 
 /// Adds the files of a document that is coverage.py's for sure, if it is JSON.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -120,16 +121,34 @@ fn merge(executed: &Lines, missing: &Lines, bits: &mut Bits) -> FoundFile {
         file.finish()
     } else {
         bits.resize(last / 64 + 1, [0; 2]);
-        set(bits, 0, &executed.numbers);
-        set(bits, 1, &missing.numbers);
-        let file = rows(bits);
+        let lists = [&executed.numbers[..], &missing.numbers];
+        let file = widely(MergeBits { lists, bits });
         bits.clear();
         file
     };
     FoundFile::new(file, executed.cut | missing.cut)
 }
 
+/// Sets the bits of both lists, and makes a row of each.
+struct MergeBits<'a> {
+    lists: [&'a [u32]; 2],
+    bits: &'a mut Bits,
+}
+
+impl Work for MergeBits<'_> {
+    type Output = FileCoverage;
+
+    #[inline(always)]
+    fn run<L: Level>(self, _: L) -> FileCoverage {
+        for (list, lines) in self.lists.into_iter().enumerate() {
+            set(self.bits, list, lines);
+        }
+        rows(self.bits)
+    }
+}
+
 /// Sets the bits of lines, most of which ascend.
+#[inline(always)]
 fn set(bits: &mut Bits, list: usize, lines: &[u32]) {
     let (mut at, mut word) = (0, 0);
     for &line in lines {
@@ -144,6 +163,7 @@ fn set(bits: &mut Bits, list: usize, lines: &[u32]) {
 }
 
 /// A row for each bit.
+#[inline(always)]
 fn rows(bits: &Bits) -> FileCoverage {
     let count = bits
         .iter()

@@ -479,11 +479,16 @@ fn branch<'a>(
 
 /// The forms of `DA` lines whose numbers have so many digits, and one more.
 const LINE_FORMS: [[Form; Form::DIGITS]; Form::DIGITS] = {
-    let mut forms = [[Form::of_two(b"DA:", [1, 1], b',', b'\n'); Form::DIGITS]; Form::DIGITS];
+    let mut forms = [[Form::new(); Form::DIGITS]; Form::DIGITS];
     let mut at = 0;
     while at < Form::DIGITS * Form::DIGITS {
         let (line, hits) = (at / Form::DIGITS, at % Form::DIGITS);
-        forms[line][hits] = Form::of_two(b"DA:", [line + 1, hits + 1], b',', b'\n');
+        forms[line][hits] = Form::new()
+            .then(b"DA:")
+            .then_number(line + 1)
+            .then(b",")
+            .then_number(hits + 1)
+            .then(b"\n");
         at += 1;
     }
     forms
@@ -507,7 +512,7 @@ fn plain_line(
         .get(digits.wrapping_sub(1))
         .and_then(|forms| forms.get(of_hits.wrapping_sub(1)))
     {
-        let [line, hits] = level.read(form, text.first_chunk()?)?;
+        let [line, hits, ..] = level.read(form, text.first_chunk()?)?;
         return (text[KEY] != b'0').then_some((line, hits.into()));
     }
     let is_plain = text.starts_with(b"DA:")
@@ -525,10 +530,10 @@ fn plain_line(
 
 /// The forms of `BRDA` lines as far as the line, of so many digits, and one more.
 const ARM_FORMS: [Form; Form::DIGITS] = {
-    let mut forms = [Form::of_one(b"BRDA:", 1, b','); Form::DIGITS];
-    let mut at = 1;
+    let mut forms = [Form::new(); Form::DIGITS];
+    let mut at = 0;
     while at < Form::DIGITS {
-        forms[at] = Form::of_one(b"BRDA:", at + 1, b',');
+        forms[at] = Form::new().then(b"BRDA:").then_number(at + 1).then(b",");
         at += 1;
     }
     forms
