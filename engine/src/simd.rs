@@ -114,11 +114,13 @@ impl Form {
     }
 
     /// Bytes of a text of this form.
+    #[inline(always)]
     pub const fn length(&self) -> usize {
         self.length
     }
 
     /// How many numbers it has.
+    #[inline(always)]
     pub const fn numbers(&self) -> usize {
         self.numbers
     }

@@ -334,12 +334,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Calls `each` for the integers of the array at the cursor, those below 0 aside. `false` when it
+    /// Takes the integers of the array at the cursor, those below 0 aside. `false` when it
     /// holds something else: then the cursor stands before the array again.
     #[inline]
-    pub(crate) fn integers(&mut self, each: impl FnMut(u64)) -> Step<bool> {
+    pub(crate) fn integers(&mut self, integers: &mut impl Integers) -> Step<bool> {
         let start = self.at;
-        let all = self.integers_until_other(each)?;
+        let all = self.integers_until_other(integers)?;
         if !all {
             self.at = start;
         }
@@ -347,17 +347,15 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn integers_until_other(&mut self, mut each: impl FnMut(u64)) -> Step<bool> {
+    fn integers_until_other(&mut self, integers: &mut impl Integers) -> Step<bool> {
         self.expect(b'[')?;
         if self.peek()? == b']' {
             self.at += 1;
             return Ok(true);
         }
         loop {
-            widely(TakeIntegers {
-                cursor: self,
-                each: &mut each,
-            });
+            let cursor = &mut *self;
+            widely(TakeIntegers { cursor, integers });
             self.peek()?;
             let is_negative = self.take(b"-");
             let (value, length) = digits(self.rest());
@@ -365,7 +363,7 @@ impl<'a> Cursor<'a> {
                 return Ok(false);
             }
             if !is_negative {
-                each(value);
+                integers.push(value);
             }
             self.at += length;
             match self.peek()? {
@@ -381,13 +379,13 @@ impl<'a> Cursor<'a> {
 
     /// Takes most of the run of short numbers at the cursor, each with the comma behind.
     #[inline(always)]
-    fn short_integers(&mut self, each: &mut impl FnMut(u64), level: impl Level) {
+    fn short_integers(&mut self, integers: &mut impl Integers, level: impl Level) {
         loop {
             self.at += usize::from(self.rest().first() == Some(&b' '));
             let Some(mut window) = Window::new(self.rest()) else {
                 return;
             };
-            if self.alike_integers(&window, each, level) {
+            if self.alike_integers(&window, integers, level) {
                 continue;
             }
             let mut start = 0;
@@ -403,7 +401,7 @@ impl<'a> Cursor<'a> {
                 if !is_plain {
                     break;
                 }
-                each(window.number(start, end));
+                integers.push(window.number(start, end));
                 start = end + 1;
                 if window.byte(start) == b' ' {
                     window.next_other();
@@ -423,25 +421,21 @@ impl<'a> Cursor<'a> {
     fn alike_integers(
         &mut self,
         window: &Window<'_>,
-        each: &mut impl FnMut(u64),
+        integers: &mut impl Integers,
         level: impl Level,
     ) -> bool {
         let digits = window.digits().trailing_ones() as usize;
         let has_blank = window.byte((digits + 1) % Window::BYTES) == b' ';
-        let Some((form, least)) = LIST_FORMS[usize::from(has_blank)].get(digits.wrapping_sub(1))
-        else {
+        let forms = &LIST_FORMS[usize::from(has_blank)];
+        let Some((form, least)) = forms.get(digits.wrapping_sub(1)) else {
             return false;
         };
         let start = self.at;
         while let Some(text) = self.rest().first_chunk()
             && let Some(numbers) = level.read(form, text)
+            && (0..Form::NUMBERS).fold(true, |all, at| all & (numbers[at] >= least[at]))
         {
-            let numbers = &numbers[..form.numbers()];
-            // No number starts with a 0 but that alone.
-            if numbers.iter().any(|number| number < least) {
-                break;
-            }
-            numbers.iter().for_each(|&number| each(number.into()));
+            integers.push_some(numbers, form.numbers());
             self.at += form.length();
         }
         self.at > start
@@ -611,24 +605,41 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// What takes the integers of a list.
+pub(crate) trait Integers {
+    /// Takes the next.
+    fn push(&mut self, integer: u64);
+
+    /// Takes the next few, which are 1 to 9,999.
+    #[inline(always)]
+    fn push_some(&mut self, integers: [u32; Form::NUMBERS], count: usize) {
+        let some = integers.into_iter().take(count);
+        some.for_each(|integer| self.push(integer.into()));
+    }
+}
+
+impl<F: FnMut(u64)> Integers for F {
+    #[inline(always)]
+    fn push(&mut self, integer: u64) {
+        self(integer);
+    }
+}
+
 /// The forms of as many numbers of a list as are looked at at once, each with a comma behind, and then with a comma and a
-/// blank; by how many digits each number has, beside the least of these.
-const LIST_FORMS: [[(Form, u32); Form::DIGITS]; 2] = {
-    let mut forms = [[(Form::new(), 0); Form::DIGITS]; 2];
+/// blank; by how many digits each number has. Beside each the least that its numbers may be: none starts with a 0, and 0
+/// is left to others.
+const LIST_FORMS: [[(Form, [u32; Form::NUMBERS]); Form::DIGITS]; 2] = {
+    let mut forms = [[(Form::new(), [0; Form::NUMBERS]); Form::DIGITS]; 2];
     let mut at = 0;
     while at < 2 * Form::DIGITS {
         let digits = at / 2 + 1;
         let behind: &[u8] = if at % 2 == 0 { b"," } else { b", " };
-        let mut form = Form::new();
+        let (mut form, mut least) = (Form::new(), [0; Form::NUMBERS]);
         while form.numbers() < Form::NUMBERS && form.length() + digits + behind.len() <= Form::BYTES
         {
+            least[form.numbers()] = 10_u32.pow(digits as u32 - 1);
             form = form.then_number(digits).then(behind);
         }
-        let least = if digits == 1 {
-            0
-        } else {
-            10_u32.pow(digits as u32 - 1)
-        };
         forms[at % 2][digits - 1] = (form, least);
         at += 1;
     }
@@ -636,17 +647,17 @@ const LIST_FORMS: [[(Form, u32); Form::DIGITS]; 2] = {
 };
 
 /// [`Cursor::short_integers`] as work.
-struct TakeIntegers<'a, 'c, F> {
+struct TakeIntegers<'a, 'c, I> {
     cursor: &'a mut Cursor<'c>,
-    each: &'a mut F,
+    integers: &'a mut I,
 }
 
-impl<F: FnMut(u64)> Work for TakeIntegers<'_, '_, F> {
+impl<I: Integers> Work for TakeIntegers<'_, '_, I> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Level>(self, level: L) {
-        self.cursor.short_integers(self.each, level);
+        self.cursor.short_integers(self.integers, level);
     }
 }
 
@@ -978,7 +989,7 @@ mod tests {
             let list = list.to_owned() + &" ".repeat(50);
             assert!(
                 Cursor::new(list.as_bytes())
-                    .integers(|number| found.push(number))
+                    .integers(&mut |number| found.push(number))
                     .unwrap()
             );
             assert_eq!(found, expected, "{list}");
@@ -994,7 +1005,7 @@ mod tests {
             let list = format!("[{list}]");
             assert!(
                 Cursor::new(list.as_bytes())
-                    .integers(|number| found.push(number))
+                    .integers(&mut |number| found.push(number))
                     .unwrap()
             );
             assert_eq!(found, long);
@@ -1011,7 +1022,7 @@ mod tests {
             let list = list.to_owned() + &", 7".repeat(20);
             assert!(
                 !Cursor::new(list.as_bytes())
-                    .integers(|_| {})
+                    .integers(&mut |_| {})
                     .unwrap_or(false),
                 "{list}"
             );

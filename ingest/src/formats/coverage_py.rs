@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use super::{Attempt, Context, FoundFile, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{Failure, Result};
-use crate::json::{self, Cursor, Step, Stop};
+use crate::json::{self, Cursor, Integers, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
-use engine::simd::{Level, Work, widely};
+use engine::simd::{Form, Level, Work, widely};
 
 /// Adds the files of a document that is coverage.py's for sure, if it is JSON.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -89,7 +89,9 @@ impl Lines {
         self.numbers.clear();
         (self.last, self.cut) = (0, false);
     }
+}
 
+impl Integers for Lines {
     /// Adds a number of the report. Codecov skips what is below 1.
     #[inline]
     fn push(&mut self, number: u64) {
@@ -101,6 +103,15 @@ impl Lines {
         } else {
             self.cut = true;
         }
+    }
+
+    #[inline(always)]
+    fn push_some(&mut self, numbers: [u32; Form::NUMBERS], count: usize) {
+        // As many are written always, and those too many taken back.
+        let length = self.numbers.len() + count;
+        self.numbers.extend_from_slice(&numbers);
+        self.numbers.truncate(length);
+        self.last = numbers.into_iter().fold(self.last, u32::max);
     }
 }
 
@@ -289,7 +300,7 @@ enum List {
 /// A list of integers, to `lines`.
 fn line_numbers(cursor: &mut Cursor<'_>, lines: &mut Lines) -> Step<List> {
     lines.clear();
-    if cursor.peek()? != b'[' || !cursor.integers(|line| lines.push(line))? {
+    if cursor.peek()? != b'[' || !cursor.integers(lines)? {
         cursor.skip()?;
         return Ok(List::Other);
     }

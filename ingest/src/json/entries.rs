@@ -193,7 +193,7 @@ mod tests {
                 if name != "n" {
                     return cursor.skip();
                 }
-                cursor.integers(|value| sum += value).map(|_| ())
+                cursor.integers(&mut |value| sum += value).map(|_| ())
             })?;
             Ok((key.into_owned(), sum))
         })?;
