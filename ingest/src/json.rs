@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::number::{Window, digits};
 
 pub(crate) use counts::{Counts, Word, Words};
-pub(crate) use entries::{entries, last_of_each};
+pub(crate) use entries::{elements, entries, last_of_each};
 use rows::short_rows;
 
 /// How deep values may be nested.

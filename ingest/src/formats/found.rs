@@ -29,6 +29,12 @@ impl FoundFile {
         let totals = lines.totals(); // its columns are at hand now
         FoundFile { lines, totals, cut }
     }
+
+    /// The greatest line.
+    #[cfg(test)]
+    pub(super) fn last_line(&self) -> Option<u32> {
+        self.lines.last_line()
+    }
 }
 
 impl Context<'_> {

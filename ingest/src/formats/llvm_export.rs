@@ -9,16 +9,16 @@ use engine::model::{ArmId, Coverage, FileBuilder, Kind};
 use super::{Attempt, Context, FoundFile, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{ProblemCode, Result};
-use crate::json::{Cursor, Step, Value};
+use crate::json::{self, Cursor, Step, Value};
 use crate::number::digits;
 
 /// What the document says it is.
 const TYPE: &str = "llvm.coverage.json.export";
-/// Lines without a segment that the files of one document may have, for each of its bytes and above
-/// [`FREE_LINES`]: a few bytes could name ten million.
-const LINES_PER_BYTE: usize = 1;
-/// Lines that a document of any size may have.
+/// Lines without a segment that the files of one document may have above one for each of their bytes: a few bytes could
+/// name ten million.
 const FREE_LINES: usize = 1_000_000;
+/// The key that a file has first, as llvm-cov writes it.
+const OPENING: &[u8] = b"\"branches\"";
 
 /// Adds the files of a document that is an export for sure, if it is JSON.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -37,26 +37,33 @@ pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attem
 }
 
 struct Document {
-    files: Vec<(String, File)>,
+    files: Vec<File>,
     is_export: bool,
 }
 
 /// What was read of one file.
 struct File {
+    name: String,
     lines: FoundFile,
+    /// Bytes that it was read from.
+    bytes: usize,
+    /// Lines of it without a segment.
+    between: usize,
+    /// Whether these were too many.
+    is_exhausted: bool,
     /// Whether a line was left out because of [`MAX_LINE`] or because there were too many.
     cut: bool,
 }
 
 fn read(content: &[u8]) -> Step<Document> {
     let mut cursor = Cursor::new(content);
-    let mut reader = Reader {
-        lines_left: (content.len() * LINES_PER_BYTE).saturating_add(FREE_LINES),
-        ..Reader::default()
+    let mut files = Files {
+        files: Vec::new(),
+        free: FREE_LINES,
     };
     let (mut is_export, mut is_other) = (false, false);
     cursor.object(|cursor, key| match &*key {
-        "data" if cursor.peek()? == b'[' => cursor.array(|cursor| reader.export(cursor)),
+        "data" if cursor.peek()? == b'[' => cursor.array(|cursor| files.export(cursor)),
         "type" => {
             is_export = matches!(cursor.value()?, Value::Text(text) if text == TYPE);
             Ok(())
@@ -69,14 +76,18 @@ fn read(content: &[u8]) -> Step<Document> {
     cursor.end()?;
     cursor.check_text()?;
     Ok(Document {
-        files: reader.files,
+        files: files.files,
         is_export: is_export && !is_other,
     })
 }
 
-fn add_all(files: Vec<(String, File)>, context: &mut Context<'_>) -> Result<()> {
-    for (name, file) in files {
-        let Some(path) = context.paths.fix(&name)?.filter(|path| !path.is_empty()) else {
+fn add_all(files: Vec<File>, context: &mut Context<'_>) -> Result<()> {
+    for file in files {
+        let Some(path) = context
+            .paths
+            .fix(&file.name)?
+            .filter(|path| !path.is_empty())
+        else {
             continue;
         };
         if file.cut {
@@ -112,35 +123,76 @@ struct Condition {
     taken: [bool; 2],
 }
 
-/// Reads files one by one; what it needs for one takes the place of what the last one had.
-#[derive(Default)]
-struct Reader {
-    files: Vec<(String, File)>,
-    segments: Vec<Segment>,
-    conditions: Vec<Condition>,
-    rows: (Vec<u32>, Vec<u64>),
-    missed: Vec<ArmId>,
-    builder: FileBuilder,
-    /// Lines that may still be added.
-    lines_left: usize,
+/// The files of a document.
+struct Files {
+    files: Vec<File>,
+    /// Lines without a segment that may still be above the bytes that are read.
+    free: usize,
 }
 
-impl Reader {
+impl Files {
     /// Reads one element of `data`. Functions are not looked at: segments have their counts.
     fn export(&mut self, cursor: &mut Cursor<'_>) -> Step<()> {
         if cursor.peek()? != b'{' {
             return cursor.skip();
         }
         cursor.object(|cursor, key| match &*key {
-            "files" if cursor.peek()? == b'[' => cursor.array(|cursor| self.file(cursor)),
+            "files" if cursor.peek()? == b'[' => self.read(cursor),
             _ => cursor.skip(),
         })
     }
 
-    fn file(&mut self, cursor: &mut Cursor<'_>) -> Step<()> {
-        if cursor.peek()? != b'{' {
-            return cursor.skip();
+    fn read(&mut self, cursor: &mut Cursor<'_>) -> Step<()> {
+        let mut again = cursor.clone();
+        let mut files = read_files(cursor, Some(OPENING), self.free)?;
+        let mut left = lines_left(self.free, &files);
+        if left.is_none() {
+            // What is left out then depends on the files before.
+            files = read_files(&mut again, None, self.free)?;
+            left = lines_left(self.free, &files);
         }
+        self.free = left.unwrap_or(0);
+        self.files.extend(files);
+        Ok(())
+    }
+}
+
+/// Reads an array of files, in parallel if their first key is told.
+fn read_files(cursor: &mut Cursor<'_>, opening: Option<&[u8]>, free: usize) -> Step<Vec<File>> {
+    let files = json::elements(cursor, opening, |reader: &mut Reader, cursor| {
+        reader.file(cursor, free)
+    })?;
+    Ok(files.into_iter().flatten().collect())
+}
+
+/// Lines without a segment that may be had after these files; `None` when one of them, read after the others, would have
+/// had too many.
+fn lines_left(free: usize, files: &[File]) -> Option<usize> {
+    files.iter().try_fold(free, |left, file| {
+        let left = (left + file.bytes).checked_sub(file.between);
+        left.filter(|_| !file.is_exhausted)
+    })
+}
+
+/// Reads files one by one; what it needs for one takes the place of what the last one had.
+#[derive(Default)]
+struct Reader {
+    segments: Vec<Segment>,
+    conditions: Vec<Condition>,
+    rows: (Vec<u32>, Vec<u64>),
+    missed: Vec<ArmId>,
+    builder: FileBuilder,
+    /// Lines without a segment that may still be added, once a file was read.
+    lines_left: Option<usize>,
+}
+
+impl Reader {
+    /// Reads a file; `None` where none stands. `free` is how many lines without a segment may be above the bytes.
+    fn file(&mut self, cursor: &mut Cursor<'_>, free: usize) -> Step<Option<File>> {
+        if cursor.peek()? != b'{' {
+            return cursor.skip().map(|()| None);
+        }
+        let before = cursor.rest().len();
         self.segments.clear();
         self.conditions.clear();
         let mut name = None;
@@ -163,15 +215,15 @@ impl Reader {
             }
             _ => cursor.skip(),
         })?;
-        if let Some(name) = name {
-            let file = self.build();
-            self.files.push((name, file));
-        }
-        Ok(())
+        let bytes = before - cursor.rest().len();
+        let left = self.lines_left.unwrap_or(free) + bytes;
+        Ok(name.map(|name| self.build(name, bytes, left)))
     }
 
-    fn build(&mut self) -> File {
-        let mut cut = self.count_lines();
+    fn build(&mut self, name: String, bytes: usize, left: usize) -> File {
+        let (mut between, mut is_exhausted) = (left, false);
+        let mut cut = self.count_lines(&mut between, &mut is_exhausted);
+        self.lines_left = Some(between);
         self.builder.plain(&self.rows.0, &self.rows.1);
         // One condition may come once for each instantiation of a template.
         self.conditions.sort_unstable();
@@ -194,13 +246,18 @@ impl Reader {
                 .assign(line, Kind::Branch, coverage, missed, None);
         }
         File {
+            name,
             lines: FoundFile::new(self.builder.take(), false),
+            bytes,
+            between: left - between,
+            is_exhausted,
             cut,
         }
     }
 
-    /// Fills the rows from the segments. Tells whether lines were left out.
-    fn count_lines(&mut self) -> bool {
+    /// Fills the rows from the segments. Tells whether lines were left out; `left` are those without a segment that may
+    /// be added, and `is_exhausted` says that they were not enough.
+    fn count_lines(&mut self, left: &mut usize, is_exhausted: &mut bool) -> bool {
         self.rows.0.clear();
         self.rows.1.clear();
         let mut wrapped: Option<Segment> = None;
@@ -212,10 +269,11 @@ impl Reader {
                 }
                 let between = (line - before.line - 1) as usize;
                 if before.has_count {
-                    if between > self.lines_left {
+                    *is_exhausted = between > *left;
+                    if *is_exhausted {
                         return true;
                     }
-                    self.lines_left -= between;
+                    *left -= between;
                     self.rows.0.extend(before.line + 1..line);
                     self.rows.1.resize(self.rows.0.len(), before.count);
                 }
@@ -372,4 +430,45 @@ fn odd_number(cursor: &mut Cursor<'_>) -> Step<u64> {
 
 fn narrow(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name, last line and whether lines are left out, of each file, as read by so many threads.
+    fn read_by(threads: usize, document: &str) -> Vec<(String, Option<u32>, bool)> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let files = pool.unwrap().install(|| read(document.as_bytes()));
+        let files = files.map_err(|_| "no JSON").unwrap().files.into_iter();
+        files
+            .map(|file| (file.name, file.lines.last_line(), file.cut))
+            .collect()
+    }
+
+    #[test]
+    fn files_of_a_large_document_are_what_they_are_one_by_one() {
+        let file = |i: u32, last: u32| {
+            let between: String = (2..400)
+                .map(|line| format!("[{line},1,{i},true,true,false],"))
+                .collect();
+            format!(
+                r#"{{"branches":[[3,1,3,2,1,0,0,0,4]],"filename":"f{i}.c","segments":[[1,1,5,true,true,false],{between}[{last},1,0,false,false,false]],"summary":{{"branches":{{"count":2}}}}}}"#
+            )
+        };
+        let document = |last: u32| {
+            let files: Vec<String> = (0..600).map(|i| file(i, last)).collect();
+            format!(
+                r#"{{"data":[{{"files":[{}],"functions":[{{"branches":[]}}]}}],"type":"{TYPE}"}}"#,
+                files.join(",")
+            )
+        };
+        for last in [500, 30_000] {
+            let document = document(last);
+            let files = read_by(1, &document);
+            assert_eq!(read_by(2, &document), files);
+            assert_eq!(files.len(), 600);
+            assert_eq!(files.iter().any(|file| file.2), last == 30_000);
+        }
+    }
 }

@@ -1,8 +1,8 @@
-//! Entries of a large object, read in parallel.
+//! Entries of a large object, or elements of a large array, read in parallel.
 //!
-//! Where an entry starts is guessed at some places of the document, and pieces are read from there
+//! Where one starts is guessed at some places of the document, and pieces are read from there
 //! on. A piece counts only if the one before it ends where it starts, so a wrong guess costs time
-//! and nothing else: what comes of it is what would if the entries were read one after the other.
+//! and nothing else: what comes of it is what would if they were read one after the other.
 
 use std::borrow::Cow;
 
@@ -30,20 +30,63 @@ pub(crate) fn entries<'a, R: Default, T: Send>(
     opening: &[u8],
     read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T> + Sync,
 ) -> Step<Vec<T>> {
-    cursor.expect(b'{')?;
-    if cursor.peek()? == b'}' {
+    read_pieces(cursor, Shape::Object, Some(opening), read)
+}
+
+/// Reads the elements of the array at the cursor, as [`entries`] does those of an object; without `opening` one after the
+/// other.
+pub(crate) fn elements<'a, R: Default, T: Send>(
+    cursor: &mut Cursor<'a>,
+    opening: Option<&[u8]>,
+    read: impl Fn(&mut R, &mut Cursor<'a>) -> Step<T> + Sync,
+) -> Step<Vec<T>> {
+    let read = |reader: &mut R, cursor: &mut Cursor<'a>, _| read(reader, cursor);
+    read_pieces(cursor, Shape::Array, opening, read)
+}
+
+/// What is read in pieces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Object,
+    Array,
+}
+
+impl Shape {
+    /// The brackets around it.
+    fn brackets(self) -> [u8; 2] {
+        match self {
+            Shape::Object => *b"{}",
+            Shape::Array => *b"[]",
+        }
+    }
+}
+
+fn read_pieces<'a, R: Default, T: Send>(
+    cursor: &mut Cursor<'a>,
+    shape: Shape,
+    opening: Option<&[u8]>,
+    read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T> + Sync,
+) -> Step<Vec<T>> {
+    let [opens, closes] = shape.brackets();
+    cursor.expect(opens)?;
+    if cursor.peek()? == closes {
         cursor.at += 1;
         return Ok(Vec::new());
     }
     let (bytes, mut at) = (cursor.bytes, cursor.at);
-    let starts = guess_starts(bytes, at, opening);
+    let starts = match opening {
+        Some(opening) if rayon::current_num_threads() > 1 => {
+            guess_starts(bytes, at, shape, opening)
+        }
+        _ => vec![at],
+    };
     let limits = starts.iter().skip(1).copied().chain([bytes.len()]);
     let pieces: Vec<_> = starts.iter().copied().zip(limits).collect();
     let mut pieces: Vec<Piece<T>> = pieces
         .into_par_iter()
         .map(|(start, limit)| {
             let end = limit.saturating_add(MAX_BEYOND_BYTES).min(bytes.len());
-            Piece::read(&bytes[..end], start, limit, &read)
+            Piece::read(&bytes[..end], shape, start, limit, &read)
         })
         .collect();
     let mut all = Vec::new();
@@ -55,7 +98,7 @@ pub(crate) fn entries<'a, R: Default, T: Send>(
             .map_or(bytes.len(), |piece| piece.start.max(at + 1));
         let piece = next
             .next_if(|piece| piece.start == at && piece.end.is_ok())
-            .unwrap_or_else(|| Piece::read(bytes, at, limit, &read));
+            .unwrap_or_else(|| Piece::read(bytes, shape, at, limit, &read));
         let (end, closes) = piece.end?;
         all.extend(piece.entries);
         at = end;
@@ -104,6 +147,7 @@ impl<T> Piece<T> {
     /// Reads from `start` up to the first entry that starts at `limit` or later.
     fn read<'a, R: Default>(
         bytes: &'a [u8],
+        shape: Shape,
         start: usize,
         limit: usize,
         read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T>,
@@ -112,7 +156,7 @@ impl<T> Piece<T> {
         let mut cursor = Cursor::starting_at(bytes, start);
         let mut entries = Vec::new();
         let end = loop {
-            let step = entry(&mut cursor, &mut reader, &read, &mut entries);
+            let step = entry(&mut cursor, shape, &mut reader, &read, &mut entries);
             match step {
                 Ok(false) if cursor.at < limit => {}
                 Ok(closes) => break Ok((cursor.at, closes)),
@@ -127,20 +171,27 @@ impl<T> Piece<T> {
     }
 }
 
-/// Reads an entry and what stands behind it; tells whether that was the object's end.
+/// Reads an entry or element and what stands behind it; tells whether that was the end.
 fn entry<'a, R, T>(
     cursor: &mut Cursor<'a>,
+    shape: Shape,
     reader: &mut R,
     read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T>,
     entries: &mut Vec<T>,
 ) -> Step<bool> {
     let start = cursor.at;
-    let key = cursor.string()?;
-    cursor.expect(b':')?;
+    let key = match shape {
+        Shape::Object => {
+            let key = cursor.string()?;
+            cursor.expect(b':')?;
+            key
+        }
+        Shape::Array => Cow::Borrowed(""),
+    };
     entries.push(read(reader, cursor, key)?);
     let closes = match cursor.peek()? {
         b',' => false,
-        b'}' => true,
+        byte if byte == shape.brackets()[1] => true,
         _ => return Err(Stop::Broken),
     };
     cursor.at += 1;
@@ -148,19 +199,16 @@ fn entry<'a, R, T>(
     Ok(closes)
 }
 
-/// Where pieces may start: `first`, then places that look like starts of entries.
-fn guess_starts(bytes: &[u8], first: usize, opening: &[u8]) -> Vec<usize> {
+/// Where pieces may start: `first`, then places that look like starts.
+fn guess_starts(bytes: &[u8], first: usize, shape: Shape, opening: &[u8]) -> Vec<usize> {
     let mut starts = vec![first];
-    if rayon::current_num_threads() == 1 {
-        return starts;
-    }
     let finder = Finder::new(opening);
     let mut from = first + PIECE_BYTES;
     while from < bytes.len() {
         let found = finder
             .find_iter(&bytes[from..])
             .take(MAX_GUESSES)
-            .find_map(|at| entry_start(bytes, from + at));
+            .find_map(|at| guess_start(bytes, shape, from + at));
         let Some(start) = found else { break };
         starts.push(start);
         from = start + PIECE_BYTES;
@@ -168,13 +216,17 @@ fn guess_starts(bytes: &[u8], first: usize, opening: &[u8]) -> Vec<usize> {
     starts
 }
 
-/// The start of the entry whose value seems to have its first key at `at`.
-fn entry_start(bytes: &[u8], at: usize) -> Option<usize> {
+/// The start of what seems to have the first key of its value at `at`.
+fn guess_start(bytes: &[u8], shape: Shape, at: usize) -> Option<usize> {
     let before = |end: usize, last: u8| {
         let before = bytes[..end].trim_ascii_end();
         (before.last() == Some(&last)).then(|| before.len() - 1)
     };
-    let key_end = before(before(before(at, b'{')?, b':')?, b'"')?;
+    let value = before(at, b'{')?;
+    if shape == Shape::Array {
+        return before(value, b',').map(|comma| comma + 1);
+    }
+    let key_end = before(before(value, b':')?, b'"')?;
     let key = &bytes[key_end.saturating_sub(MAX_KEY_BYTES)..key_end];
     let quote = memchr::memrchr(b'"', key)?;
     let start = key_end - key.len() + quote;
@@ -199,6 +251,36 @@ mod tests {
         })?;
         cursor.end()?;
         Ok(all)
+    }
+
+    fn sums_of_array(document: &str) -> Step<Vec<u64>> {
+        let mut cursor = Cursor::new(document.as_bytes());
+        let all = elements(&mut cursor, Some(b"\"n\""), |_: &mut (), cursor| {
+            let mut sum = 0;
+            cursor.object(|cursor, name| match &*name {
+                "n" => cursor.integers(&mut |value| sum += value).map(|_| ()),
+                _ => cursor.skip(),
+            })?;
+            Ok(sum)
+        })?;
+        cursor.end()?;
+        Ok(all)
+    }
+
+    #[test]
+    fn large_arrays_are_read_as_small_ones_are() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        let list = vec!["12"; 50_000].join(", ");
+        let element =
+            format!(r#"{{"n": [{list}], "t": ", {{\"n\":[9]}}", "u": [1, {{"n": [3]}}]}}"#);
+        let document = format!("[{}]", vec![element; 40].join(" , "));
+        pool.unwrap().install(|| {
+            assert_eq!(sums_of_array(&document).unwrap(), [600_000; 40]);
+            assert!(sums_of_array(&document[..document.len() - 1]).is_err());
+            assert!(sums_of_array(&document.replace(" , ", " ")).is_err());
+        });
+        assert!(sums_of_array("[{},]").is_err());
+        assert!(sums_of_array("[ ]").unwrap().is_empty());
     }
 
     #[test]
