@@ -82,7 +82,7 @@ struct Record<'c> {
     functions: Vec<u32>,
     /// Lines whose arms are an artefact of the compiler.
     mangled: Vec<u32>,
-    /// What is made of the arms, if they come in order.
+    /// What is made of the arms, if they come in order; and room for more.
     branches: Vec<Branch>,
     missed: Vec<ArmId>,
 }
@@ -357,21 +357,25 @@ impl<'c> Record<'c> {
                 .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
         }
         self.functions.sort_unstable();
-        match !partials_as_hits && self.group_arms() {
-            true => self.lines.assign_branches(&self.branches, &self.missed),
-            false => self.assign_arms(partials_as_hits),
+        match self.group_arms().filter(|_| !partials_as_hits) {
+            Some((branches, missed)) => {
+                let branches = &self.branches[..branches];
+                self.lines.assign_branches(branches, &self.missed[..missed]);
+            }
+            None => self.assign_arms(partials_as_hits),
         }
         self.lines.take()
     }
 
-    /// Makes branches of the arms if these ascend by line and, on a line, by id.
-    fn group_arms(&mut self) -> bool {
+    /// Makes branches of the arms if these ascend by line and, on a line, by id; gives how many, and how many arms are
+    /// missed.
+    fn group_arms(&mut self) -> Option<(usize, usize)> {
         let (mut branches, mut missed) = (0, 0);
         let nothing = ArmId::parse("");
-        self.branches.clear();
-        self.branches.resize(self.arms.len(), Branch::default());
-        self.missed.clear();
-        self.missed.resize(self.arms.len(), nothing);
+        if self.branches.len() < self.arms.len() {
+            self.branches.resize(self.arms.len(), Branch::default());
+            self.missed.resize(self.arms.len(), nothing);
+        }
         // No branch depends on what a report says, as half of these would be foreseen wrongly.
         let (mut line, mut id, mut is_ordered) = (0, nothing, true);
         let (mut total, mut missed_before) = (0, 0);
@@ -391,13 +395,11 @@ impl<'c> Record<'c> {
             };
             (line, id) = (arm.line, arm.id);
         }
-        self.branches.truncate(branches);
-        self.missed.truncate(missed);
         let mut functions = Functions(&self.functions);
-        for branch in &mut self.branches {
+        for branch in &mut self.branches[..branches] {
             branch.kind = functions.kind_of_branch(branch.line);
         }
-        is_ordered
+        is_ordered.then_some((branches, missed))
     }
 
     /// Assigns arms in any order.
@@ -407,10 +409,11 @@ impl<'c> Record<'c> {
             self.arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
         }
         let mut functions = Functions(&self.functions);
+        let mut missed = Vec::new();
         for arms in self.arms.chunk_by(|a, b| a.line == b.line) {
             let line = arms[0].line;
             let kind = functions.kind_of_branch(line);
-            let (coverage, missed) = branch(arms, &mut self.missed, partials_as_hits);
+            let (coverage, missed) = branch(arms, &mut missed, partials_as_hits);
             self.lines.assign(line, kind, coverage, missed, None);
         }
     }
@@ -558,7 +561,10 @@ fn plain_arm(
     }
     let line = match ARM_FORMS.get(digits.wrapping_sub(1)) {
         Some(form) => level.read(form, text.first_chunk()?)?[0],
-        None if digits < 8 && text.starts_with(b"BRDA:") && text[a % SHORT] == b',' => {
+        None if (1..8).contains(&digits)
+            && text.starts_with(b"BRDA:")
+            && text[a % SHORT] == b',' =>
+        {
             checked(word(text, KEY), digits)? as u32
         }
         None => return None,
