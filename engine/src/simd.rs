@@ -43,7 +43,7 @@ fn write_places(places: &mut [u16], bits: &mut u64, from: u16) {
 }
 
 /// The form of a text of at most 16 bytes: up to 4 numbers of 1 to 4 digits among bytes that are always the same. What
-/// follows does not matter. Built from its start on:
+/// follows does not matter. Built from its start on; what is more than that is a panic, mostly of the compiler:
 ///
 /// ```
 /// # use engine::simd::Form;
@@ -208,19 +208,44 @@ mod plain {
     }
 }
 
+/// A level, and how work is done on it where the processor has these features.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compiled_for {
+    ($level:ident, $($feature:tt),+) => {
+        /// Says that the processor has what [`compiled`] is compiled for.
+        #[derive(Clone, Copy)]
+        struct $level(());
+
+        /// Does work as compiled for these features; gives it back where the processor lacks them.
+        #[inline]
+        #[expect(
+            unsafe_code,
+            reason = "a fifth of the time of reading LCOV and Go goes into what this saves"
+        )]
+        pub(super) fn run<W: Work>(work: W) -> Result<W::Output, W> {
+            if !($(is_x86_feature_detected!($feature))&&+) {
+                return Err(work);
+            }
+            // SAFETY: the processor has all features that the function is compiled for.
+            Ok(unsafe { compiled(work) })
+        }
+
+        #[target_feature($(enable = $feature),+)]
+        fn compiled<W: Work>(work: W) -> W::Output {
+            work.run($level(()))
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m128i, _mm_cvtsi128_si64, _mm_extract_epi64, _mm_loadu_si128, _mm_madd_epi16,
-        _mm_maddubs_epi16, _mm_set1_epi16, _mm_set1_epi32, _mm_shuffle_epi8, _mm_subs_epu8,
-        _mm_testz_si128, _mm_xor_si128,
+        _mm_cvtsi128_si64, _mm_extract_epi64, _mm_madd_epi16, _mm_maddubs_epi16, _mm_set1_epi16,
+        _mm_set1_epi32, _mm_shuffle_epi8, _mm_subs_epu8, _mm_testz_si128, _mm_xor_si128,
     };
 
+    use super::sse2::load;
     use super::{Form, Level, Work};
-
-    /// Says that the processor has what [`run_wide`] is compiled for.
-    #[derive(Clone, Copy)]
-    struct Wide(());
 
     impl Level for Wide {
         #[inline(always)]
@@ -255,37 +280,7 @@ mod avx2 {
         ])
     }
 
-    #[inline]
-    #[target_feature(enable = "ssse3")]
-    #[expect(unsafe_code, reason = "two words put together are slower")]
-    fn load(bytes: &[u8; 16]) -> __m128i {
-        // SAFETY: 16 bytes are read, and need not be aligned.
-        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
-    }
-
-    /// Does work as compiled for these features; gives it back where the processor lacks them.
-    #[inline]
-    #[expect(
-        unsafe_code,
-        reason = "a tenth of the time of reading LCOV and Go goes into what this saves"
-    )]
-    pub(super) fn run<W: Work>(work: W) -> Result<W::Output, W> {
-        let has_all = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        if !has_all {
-            return Err(work);
-        }
-        // SAFETY: the processor has all features that the function is compiled for.
-        Ok(unsafe { run_wide(work) })
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn run_wide<W: Work>(work: W) -> W::Output {
-        work.run(Wide(()))
-    }
+    compiled_for!(Wide, "avx2", "bmi1", "bmi2", "lzcnt", "popcnt");
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -298,36 +293,17 @@ mod avx512 {
 
     use super::{Form, Level, Work, avx2};
 
-    /// Does work as compiled for these features; gives it back where the processor lacks them.
-    #[inline]
-    #[expect(
-        unsafe_code,
-        reason = "a tenth of the time of reading LCOV goes into what this saves"
-    )]
-    pub(super) fn run<W: Work>(work: W) -> Result<W::Output, W> {
-        let has_all = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512vbmi2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        if !has_all {
-            return Err(work);
-        }
-        // SAFETY: the processor has all features that the function is compiled for.
-        Ok(unsafe { run_wider(work) })
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt")]
-    fn run_wider<W: Work>(work: W) -> W::Output {
-        work.run(Wider(()))
-    }
-
-    /// Says that the processor has what [`run_wider`] is compiled for.
-    #[derive(Clone, Copy)]
-    struct Wider(());
+    compiled_for!(
+        Wider,
+        "avx512f",
+        "avx512bw",
+        "avx512vl",
+        "avx512vbmi2",
+        "bmi1",
+        "bmi2",
+        "lzcnt",
+        "popcnt"
+    );
 
     impl Level for Wider {
         #[inline(always)]
@@ -456,7 +432,7 @@ mod sse2 {
     #[inline]
     #[target_feature(enable = "sse2")]
     #[expect(unsafe_code, reason = "two words put together are slower")]
-    fn load(bytes: &[u8; 16]) -> __m128i {
+    pub(super) fn load(bytes: &[u8; 16]) -> __m128i {
         // SAFETY: 16 bytes are read, and need not be aligned.
         unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
     }

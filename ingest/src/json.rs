@@ -610,25 +610,25 @@ pub(crate) trait Integers {
     /// Takes the next.
     fn push(&mut self, integer: u64);
 
-    /// Takes the next few, which are 1 to 9,999.
-    #[inline(always)]
-    fn push_some(&mut self, integers: [u32; Form::NUMBERS], count: usize) {
-        let some = integers.into_iter().take(count);
-        some.for_each(|integer| self.push(integer.into()));
-    }
+    /// Takes the next few, the first `count`, which are 1 to 9,999; the others are 0.
+    fn push_some(&mut self, integers: [u32; Form::NUMBERS], count: usize);
 }
 
-impl<F: FnMut(u64)> Integers for F {
-    #[inline(always)]
+#[cfg(test)]
+impl Integers for Vec<u64> {
     fn push(&mut self, integer: u64) {
-        self(integer);
+        Vec::push(self, integer);
+    }
+
+    fn push_some(&mut self, integers: [u32; Form::NUMBERS], count: usize) {
+        self.extend(integers[..count].iter().map(|&integer| u64::from(integer)));
     }
 }
 
 /// The forms of as many numbers of a list as are looked at at once, each with a comma behind, and then with a comma and a
 /// blank; by how many digits each number has. Beside each the least that its numbers may be: none starts with a 0, and 0
 /// is left to others.
-const LIST_FORMS: [[(Form, [u32; Form::NUMBERS]); Form::DIGITS]; 2] = {
+static LIST_FORMS: [[(Form, [u32; Form::NUMBERS]); Form::DIGITS]; 2] = {
     let mut forms = [[(Form::new(), [0; Form::NUMBERS]); Form::DIGITS]; 2];
     let mut at = 0;
     while at < 2 * Form::DIGITS {
@@ -987,11 +987,7 @@ mod tests {
         ] {
             let mut found = Vec::new();
             let list = list.to_owned() + &" ".repeat(50);
-            assert!(
-                Cursor::new(list.as_bytes())
-                    .integers(&mut |number| found.push(number))
-                    .unwrap()
-            );
+            assert!(Cursor::new(list.as_bytes()).integers(&mut found).unwrap());
             assert_eq!(found, expected, "{list}");
         }
         let long: Vec<u64> = (0..1000).map(|number| number * number).collect();
@@ -1003,11 +999,7 @@ mod tests {
                 .join(comma);
             let mut found = Vec::new();
             let list = format!("[{list}]");
-            assert!(
-                Cursor::new(list.as_bytes())
-                    .integers(&mut |number| found.push(number))
-                    .unwrap()
-            );
+            assert!(Cursor::new(list.as_bytes()).integers(&mut found).unwrap());
             assert_eq!(found, long);
         }
         for list in [
@@ -1022,7 +1014,7 @@ mod tests {
             let list = list.to_owned() + &", 7".repeat(20);
             assert!(
                 !Cursor::new(list.as_bytes())
-                    .integers(&mut |_| {})
+                    .integers(&mut Vec::new())
                     .unwrap_or(false),
                 "{list}"
             );

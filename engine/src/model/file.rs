@@ -42,7 +42,7 @@ pub struct Branch {
     pub line: u32,
     /// Method, where a function starts here, or branch.
     pub kind: Kind,
-    /// Arms that were taken.
+    /// Arms that were taken, at most all.
     pub taken: u32,
     /// All arms.
     pub total: u32,
@@ -264,8 +264,8 @@ impl FileCoverage {
         });
     }
 
-    /// Counts the file; `files` and `sessions` stay 0. A few passes over columns where rows are plain or branches of one
-    /// session, else one over the plain rows and one over the others.
+    /// Counts the file; `files` and `sessions` stay 0. A few passes over columns where rows are plain, branches of one
+    /// session, or do not count, else one over the plain rows and one over the others.
     pub fn totals(&self) -> Totals {
         if let Some(totals) = simd::widely(CountColumns(self)) {
             return totals;
@@ -496,7 +496,8 @@ impl simd::Work for JoinColumns<'_> {
     }
 }
 
-/// Counts a file all of whose rows are plain, or have arms of one session and nothing else; `None` for another.
+/// Counts a file all of whose rows are plain, have arms of one session and nothing else, or are bare lines, which do not
+/// count; `None` for another.
 struct CountColumns<'a>(&'a FileCoverage);
 
 impl simd::Work for CountColumns<'_> {
@@ -509,7 +510,8 @@ impl simd::Work for CountColumns<'_> {
         } = self.0;
         let methods = count_equal(marks, ARMS | Kind::Method as u8);
         let branches = count_equal(marks, ARMS | Kind::Branch as u8);
-        let lines = marks.len() as u64;
+        let bare = count_equal(marks, Kind::Line as u8);
+        let lines = marks.len() as u64 - bare;
         let is_mixed = arms.iter().fold(false, |mixed, row| mixed | row.mixed);
         if methods + branches != arms.len() as u64
             || methods + branches + count_equal(marks, PLAIN) != lines
@@ -517,12 +519,12 @@ impl simd::Work for CountColumns<'_> {
         {
             return None;
         }
-        // Rows with arms alone have no hits.
+        // Rows with arms alone, and bare ones, have no hits.
         let zeros: u64 = hits.iter().map(|&hits| u64::from(hits == 0)).sum();
         let mut totals = Totals {
             lines,
-            hits: lines - zeros,
-            misses: zeros - arms.len() as u64,
+            hits: marks.len() as u64 - zeros,
+            misses: zeros - bare - arms.len() as u64,
             methods,
             branches,
             ..Totals::default()
@@ -782,7 +784,7 @@ mod tests {
                     (true, Coverage::Hits(hits)) => {
                         Evidence::of_session(Kind::Line, Coverage::Hits(hits % 2), None, None)
                     }
-                    (true, _) => continue,
+                    (true, _) => Evidence::default(),
                     (false, _) => {
                         let kind = [Kind::Line, Kind::Method, Kind::Branch][usize::from(kind)];
                         Evidence::of_session(kind, coverage, ids.as_deref(), complexity)

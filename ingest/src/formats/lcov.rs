@@ -481,7 +481,7 @@ fn branch<'a>(
 }
 
 /// The forms of `DA` lines whose numbers have so many digits, and one more.
-const LINE_FORMS: [[Form; Form::DIGITS]; Form::DIGITS] = {
+static LINE_FORMS: [[Form; Form::DIGITS]; Form::DIGITS] = {
     let mut forms = [[Form::new(); Form::DIGITS]; Form::DIGITS];
     let mut at = 0;
     while at < Form::DIGITS * Form::DIGITS {
@@ -532,7 +532,7 @@ fn plain_line(
 }
 
 /// The forms of `BRDA` lines as far as the line, of so many digits, and one more.
-const ARM_FORMS: [Form; Form::DIGITS] = {
+static ARM_FORMS: [Form; Form::DIGITS] = {
     let mut forms = [Form::new(); Form::DIGITS];
     let mut at = 0;
     while at < Form::DIGITS {

@@ -237,17 +237,20 @@ fn guess_start(bytes: &[u8], shape: Shape, at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
+    /// The sum of the integers of an object's `n`.
+    fn sum(cursor: &mut Cursor<'_>) -> Step<u64> {
+        let mut integers = Vec::new();
+        cursor.object(|cursor, name| match &*name {
+            "n" => cursor.integers(&mut integers).map(|_| ()),
+            _ => cursor.skip(),
+        })?;
+        Ok(integers.into_iter().sum())
+    }
+
     fn sums(document: &str) -> Step<Vec<(String, u64)>> {
         let mut cursor = Cursor::new(document.as_bytes());
         let all = entries(&mut cursor, b"\"n\"", |_: &mut (), cursor, key| {
-            let mut sum = 0;
-            cursor.object(|cursor, name| {
-                if name != "n" {
-                    return cursor.skip();
-                }
-                cursor.integers(&mut |value| sum += value).map(|_| ())
-            })?;
-            Ok((key.into_owned(), sum))
+            Ok((key.into_owned(), sum(cursor)?))
         })?;
         cursor.end()?;
         Ok(all)
@@ -256,12 +259,7 @@ mod tests {
     fn sums_of_array(document: &str) -> Step<Vec<u64>> {
         let mut cursor = Cursor::new(document.as_bytes());
         let all = elements(&mut cursor, Some(b"\"n\""), |_: &mut (), cursor| {
-            let mut sum = 0;
-            cursor.object(|cursor, name| match &*name {
-                "n" => cursor.integers(&mut |value| sum += value).map(|_| ()),
-                _ => cursor.skip(),
-            })?;
-            Ok(sum)
+            sum(cursor)
         })?;
         cursor.end()?;
         Ok(all)
