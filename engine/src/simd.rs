@@ -12,118 +12,236 @@ pub trait Work {
 
 /// What is done differently on processors that have more.
 pub trait Level: Copy {
-    /// Reads the numbers of a text, those that the form does not have as 0; `None` when it is not of the form.
-    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]>;
-
-    /// Writes where bytes equal one of two, each place and `from`, ascending, to the start of `places`; gives how many
-    /// there are. What stands behind these changes.
+    /// A bit for each byte that equals `byte`, the first byte's lowest.
     #[inline(always)]
-    fn places(self, text: &[u8; 64], either: [u8; 2], from: u16, places: &mut [u16; 64]) -> usize {
+    fn equal_to(self, bytes: &[u8; 64], byte: u8) -> u64 {
+        equal_to(bytes, byte)
+    }
+
+    /// A bit for each byte that is no ASCII digit, the first byte's lowest.
+    #[inline(always)]
+    fn other_than_digits(self, bytes: &[u8; 64]) -> u64 {
+        other_than_digits(bytes)
+    }
+
+    /// The bits that stand where a mask has bits, moved together to the lowest.
+    #[inline(always)]
+    fn extract(self, bits: u64, mut mask: u64) -> u64 {
+        let mut extracted = 0;
+        let mut to = 0;
+        while mask != 0 {
+            extracted |= (bits >> mask.trailing_zeros() & 1) << to;
+            to += 1;
+            mask &= mask - 1;
+        }
+        extracted
+    }
+
+    /// Writes where bits are, each place and `from`, ascending, to the start of `places`, with [`ROW_END`] added where
+    /// `row_ends` has bits, too; gives how many there are. What stands behind these changes.
+    #[inline(always)]
+    fn places(self, bits: u64, row_ends: u64, from: u16, places: &mut [u16; 64]) -> usize {
         // More are written than there are, mostly, as a branch for each costs more.
         let (first, others) = places.split_at_mut(16);
-        let mut bits = equal_to_either(text, either);
-        let count = bits.count_ones() as usize;
-        write_places(first, &mut bits, from);
+        let mut rest = bits;
+        write_places(first, &mut rest, row_ends, from);
         for few in others.chunks_exact_mut(8) {
-            if bits == 0 {
+            if rest == 0 {
                 break;
             }
-            write_places(few, &mut bits, from);
+            write_places(few, &mut rest, row_ends, from);
         }
-        count
+        bits.count_ones() as usize
+    }
+
+    /// Reads rows of a form, the first of which starts with the text; gives how many there are up to the first that is of
+    /// another form or goes on behind what is looked at. `ends` are the places of what ends each field, and `from`; of what
+    /// ends a row with [`ROW_END`]. Columns of fields that are no numbers stay as they are; rows that are not read have
+    /// any numbers.
+    #[inline(always)]
+    fn rows<const N: usize>(
+        self,
+        form: &RowForm<N>,
+        text: &Text,
+        from: u16,
+        ends: &[[u16; N]; ROWS],
+        columns: &mut [[u64; ROWS]; N],
+    ) -> usize {
+        let mut start = 0;
+        for (row, ends) in ends.iter().enumerate() {
+            let Some(numbers) = form.read(text, start, from, ends) else {
+                return row;
+            };
+            for (column, number) in columns.iter_mut().zip(numbers) {
+                column[row] = number.unwrap_or(column[row]);
+            }
+            start = usize::from((ends[N - 1] & !ROW_END) - from) + 1;
+        }
+        ROWS
+    }
+
+    /// How many of numbers that ascend are less than one.
+    #[inline(always)]
+    fn count_less(self, numbers: &[u32; 16], than: u32) -> usize {
+        let less = numbers.iter().map(|&number| u32::from(number < than));
+        less.sum::<u32>() as usize
+    }
+
+    /// The numbers that stand from each of `starts` to before each of `ends`, in what is looked at: nothing but digits, 0
+    /// to 8; none is 0.
+    #[inline(always)]
+    fn numbers(self, text: &Text, starts: &[u16; ROWS], ends: &[u16; ROWS]) -> [u64; ROWS] {
+        std::array::from_fn(|at| {
+            let (start, end) = (usize::from(starts[at]), usize::from(ends[at]));
+            word(text, start).map_or(0, |word| all_digits(digits(word, end.wrapping_sub(start))))
+        })
     }
 }
 
+/// Rows, or numbers, that are read at once.
+pub const ROWS: usize = 8;
+
+/// Marks the place of what ends a row.
+pub const ROW_END: u16 = 1 << 15;
+
+/// Bytes of a text that are looked at at once to read rows.
+pub const TEXT_BYTES: usize = 128;
+
+/// What is looked at, and enough behind it to read a number that starts there.
+pub type Text = [u8; TEXT_BYTES + 8];
+
 #[inline(always)]
-fn write_places(places: &mut [u16], bits: &mut u64, from: u16) {
+fn write_places(places: &mut [u16], bits: &mut u64, row_ends: u64, from: u16) {
     for place in places {
-        *place = from.wrapping_add(bits.trailing_zeros() as u16);
+        let at = bits.trailing_zeros() % u64::BITS;
+        let row_end = (row_ends >> at & 1) as u16 * ROW_END;
+        *place = from.wrapping_add(at as u16) | row_end;
         *bits &= bits.wrapping_sub(1);
     }
 }
 
-/// The form of a text of at most 16 bytes: up to 4 numbers of 1 to 4 digits among bytes that are always the same. What
-/// follows does not matter. Built from its start on; what is more than that is a panic, mostly of the compiler:
-///
-/// ```
-/// # use engine::simd::Form;
-/// const DATE: Form = Form::new().then_number(4).then(b"-").then_number(2).then(b"-").then_number(2);
-/// assert_eq!(DATE.length(), 10);
-/// ```
+/// What a field of a row is.
 #[derive(Clone, Copy, Debug)]
-pub struct Form {
-    /// What stands where; 0 for a digit.
-    expected: [u8; Form::BYTES],
-    /// How much what stands there may differ, as the exclusive or of both.
-    most: [u8; Form::BYTES],
-    /// Which byte comes where: four bytes a number, at their right. None is 128 or more.
-    picked: [u8; Form::BYTES],
-    length: usize,
-    numbers: usize,
+pub enum Field {
+    /// Anything, which is not read.
+    Any,
+    /// A number of at most so many digits, 1 to 8; 0 in front is 0 alone.
+    Number(u64),
+    /// A number that starts with another digit than 0, of at most so many digits, 1 to 8.
+    Positive(u64),
 }
 
-impl Form {
-    /// Bytes that are looked at.
-    pub const BYTES: usize = 16;
-    /// The most numbers.
-    pub const NUMBERS: usize = Form::BYTES / Form::DIGITS;
-    /// The most digits of a number.
-    pub const DIGITS: usize = 4;
-    const NONE: u8 = 0x80;
+/// The form of rows that are written alike: a key of up to 8 bytes, and then `N` fields (1, 2 or 4), each with a
+/// byte behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct RowForm<const N: usize> {
+    key: u64,
+    key_mask: u64,
+    key_bytes: usize,
+    fields: [Field; N],
+}
 
-    /// The form of every text.
-    #[expect(
-        clippy::new_without_default,
-        reason = "it is of use in constants alone"
-    )]
-    pub const fn new() -> Form {
-        Form {
-            expected: [0; Form::BYTES],
-            most: [u8::MAX; Form::BYTES],
-            picked: [Form::NONE; Form::BYTES],
-            length: 0,
-            numbers: 0,
-        }
-    }
-
-    /// The same, and then these bytes.
-    pub const fn then(mut self, bytes: &[u8]) -> Form {
+impl<const N: usize> RowForm<N> {
+    /// The form of rows with this key and these fields.
+    pub const fn new(key: &[u8], fields: [Field; N]) -> RowForm<N> {
+        assert!(key.len() <= 8 && matches!(N, 1 | 2 | 4));
+        let (mut word, mut mask) = (0, 0);
         let mut at = 0;
-        while at < bytes.len() {
-            self.expected[self.length] = bytes[at];
-            self.most[self.length] = 0;
-            self.length += 1;
+        while at < key.len() {
+            word |= (key[at] as u64) << (8 * at);
+            mask |= 0xff << (8 * at);
             at += 1;
         }
-        self
-    }
-
-    /// The same, and then a number of so many digits.
-    pub const fn then_number(mut self, digits: usize) -> Form {
-        assert!(digits >= 1 && digits <= Form::DIGITS);
-        self.numbers += 1;
-        let mut left = digits;
-        while left > 0 {
-            self.expected[self.length] = b'0';
-            self.most[self.length] = 9;
-            self.picked[Form::DIGITS * self.numbers - left] = self.length as u8;
-            self.length += 1;
-            left -= 1;
+        RowForm {
+            key: word,
+            key_mask: mask,
+            key_bytes: key.len(),
+            fields,
         }
-        self
     }
 
-    /// Bytes of a text of this form.
+    /// Reads one row of the form.
     #[inline(always)]
-    pub const fn length(&self) -> usize {
-        self.length
+    fn read(
+        &self,
+        text: &Text,
+        start: usize,
+        from: u16,
+        ends: &[u16; N],
+    ) -> Option<[Option<u64>; N]> {
+        if (word(text, start)? ^ self.key) & self.key_mask != 0 {
+            return None;
+        }
+        let mut numbers = [None; N];
+        let mut start = start + self.key_bytes;
+        for (at, (&end, field)) in ends.iter().zip(self.fields).enumerate() {
+            let is_row_end = end & ROW_END != 0;
+            let end = usize::from((end & !ROW_END).checked_sub(from)?);
+            if is_row_end != (at == N - 1) || end >= TEXT_BYTES {
+                return None;
+            }
+            let number = |most| number(word(text, start)?, end.wrapping_sub(start), most);
+            numbers[at] = match field {
+                Field::Any => None,
+                Field::Number(most) => Some(number(most)?),
+                Field::Positive(most) => Some(number(most).filter(|_| text[start] != b'0')?),
+            };
+            start = end + 1;
+        }
+        Some(numbers)
     }
+}
 
-    /// How many numbers it has.
-    #[inline(always)]
-    pub const fn numbers(&self) -> usize {
-        self.numbers
-    }
+/// The eight bytes from a place on.
+#[inline(always)]
+fn word(text: &Text, at: usize) -> Option<u64> {
+    let bytes = text.get(at..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+/// The number that the first bytes of a word are, if it has 1 to `most` digits and no 0 in front but alone.
+#[inline(always)]
+fn number(word: u64, length: usize, most: u64) -> Option<u64> {
+    let digits = digits(word, length);
+    let is_number = ((length as u64).wrapping_sub(1) < most)
+        & (above_nine(digits) == 0)
+        & ((word as u8 != b'0') | (length == 1));
+    is_number.then(|| all_digits(digits))
+}
+
+/// The digit `0` in every byte.
+pub const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// What the first bytes of a word, 0 to 8, stand for if they are digits, moved to the end of eight, which is how
+/// [`all_digits`] wants them.
+#[inline(always)]
+pub fn digits(word: u64, count: usize) -> u64 {
+    // Shifted in halves, as all of it may go: that is cheaper than a branch on what is as good as random.
+    let half = 32_usize.wrapping_sub(4 * count) % 64;
+    (word ^ ZEROS) << half << half
+}
+
+/// The highest bit of every byte that stands for no digit.
+#[inline(always)]
+pub fn above_nine(digits: u64) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const TEN_SETS_HIGH: u64 = 0x7676_7676_7676_7676;
+    (((digits & LOW) + TEN_SETS_HIGH) | digits) & !LOW
+}
+
+/// The number that eight bytes are, each of which stands for a digit: pairs, then fours, then all.
+#[inline(always)]
+pub fn all_digits(digits: u64) -> u64 {
+    let fours = fours(digits);
+    (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff
+}
+
+/// The numbers that the lower and the upper four bytes are, which stand for a digit each: in the lower
+/// and the upper half.
+#[inline(always)]
+pub fn fours(digits: u64) -> u64 {
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff
 }
 
 /// Does work with vectors of 32 or 64 bytes and instructions on bits where the processor has them. What comes
@@ -144,23 +262,20 @@ pub fn widely<W: Work>(work: W) -> W::Output {
 }
 
 /// What every processor has.
-#[derive(Clone, Copy)]
-struct Plain;
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
 
-impl Level for Plain {
-    #[inline(always)]
-    fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
-        let found: [u8; Form::BYTES] = std::array::from_fn(|at| text[at] ^ form.expected[at]);
-        if (0..Form::BYTES).any(|at| found[at] > form.most[at]) {
-            return None;
-        }
-        let (numbers, _) = form.picked.as_chunks::<{ Form::DIGITS }>();
-        let digit = |&at: &u8| u32::from(found.get(usize::from(at)).copied().unwrap_or(0));
-        Some(std::array::from_fn(|number| {
-            numbers[number]
-                .iter()
-                .fold(0, |value, at| 10 * value + digit(at))
-        }))
+impl Level for Plain {}
+
+/// Has the bytes fetched that stand some lines of the cache behind the start of a text, for a reader who takes so long over
+/// what he reads that the processor does not see ahead.
+#[inline(always)]
+pub fn prefetch(text: &[u8]) {
+    /// Bytes, of which some thousand are read in the time that memory takes.
+    const AHEAD: usize = 2048;
+    #[cfg(target_arch = "x86_64")]
+    if let Some(byte) = text.get(AHEAD) {
+        sse2::prefetch(byte);
     }
 }
 
@@ -182,21 +297,8 @@ pub fn equal_to(bytes: &[u8; 64], byte: u8) -> u64 {
     plain::equal_to(bytes, byte)
 }
 
-/// A bit for each byte that equals one of two, the first byte's lowest.
-#[inline]
-pub fn equal_to_either(bytes: &[u8; 64], either: [u8; 2]) -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    return sse2::equal_to_either(bytes, either);
-    #[cfg(not(target_arch = "x86_64"))]
-    plain::equal_to_either(bytes, either)
-}
-
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod plain {
-    pub(super) fn equal_to_either(bytes: &[u8; 64], [a, b]: [u8; 2]) -> u64 {
-        equal_to(bytes, a) | equal_to(bytes, b)
-    }
-
     pub(super) fn equal_to(bytes: &[u8; 64], byte: u8) -> u64 {
         let equal = bytes.iter().map(|&other| u64::from(other == byte));
         equal.rev().fold(0, |bits, equal| bits << 1 | equal)
@@ -239,142 +341,30 @@ macro_rules! compiled_for {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use std::arch::x86_64::{
-        _mm_cvtsi128_si64, _mm_extract_epi64, _mm_madd_epi16, _mm_maddubs_epi16, _mm_set1_epi16,
-        _mm_set1_epi32, _mm_shuffle_epi8, _mm_subs_epu8, _mm_testz_si128, _mm_xor_si128,
-    };
+    use std::arch::x86_64::_pext_u64;
 
-    use super::sse2::load;
-    use super::{Form, Level, Work};
+    use super::{Level, Work};
+
+    compiled_for!(Wide, "avx2", "bmi1", "bmi2", "lzcnt", "popcnt");
 
     impl Level for Wide {
         #[inline(always)]
-        #[expect(
-            unsafe_code,
-            reason = "half of the time of reading LCOV went into numbers"
-        )]
-        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
-            // SAFETY: the processor has AVX2, and so what the function is compiled for.
-            unsafe { read(form, text) }
+        #[expect(unsafe_code, reason = "the processor has an instruction for it")]
+        fn extract(self, bits: u64, mask: u64) -> u64 {
+            // SAFETY: the processor has BMI2.
+            unsafe { _pext_u64(bits, mask) }
         }
     }
-
-    #[inline]
-    #[target_feature(enable = "ssse3,sse4.1")]
-    pub(super) fn read(form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
-        let found = _mm_xor_si128(load(text), load(&form.expected));
-        let over = _mm_subs_epu8(found, load(&form.most));
-        if _mm_testz_si128(over, over) == 0 {
-            return None;
-        }
-        let digits = _mm_shuffle_epi8(found, load(&form.picked));
-        let (tens, hundreds) = (_mm_set1_epi16(0x010a), _mm_set1_epi32(0x0001_0064));
-        let numbers = _mm_madd_epi16(_mm_maddubs_epi16(digits, tens), hundreds);
-        let low = _mm_cvtsi128_si64(numbers) as u64;
-        let high = _mm_extract_epi64::<1>(numbers) as u64;
-        Some([
-            low as u32,
-            (low >> 32) as u32,
-            high as u32,
-            (high >> 32) as u32,
-        ])
-    }
-
-    compiled_for!(Wide, "avx2", "bmi1", "bmi2", "lzcnt", "popcnt");
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use std::arch::x86_64::{
-        __m512i, _mm512_add_epi16, _mm512_castsi512_si256, _mm512_cmpeq_epi8_mask,
-        _mm512_cvtepu8_epi16, _mm512_extracti64x4_epi64, _mm512_loadu_si512,
-        _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_storeu_si512,
-    };
-
-    use super::{Form, Level, Work, avx2};
-
-    compiled_for!(
-        Wider,
-        "avx512f",
-        "avx512bw",
-        "avx512vl",
-        "avx512vbmi2",
-        "bmi1",
-        "bmi2",
-        "lzcnt",
-        "popcnt"
-    );
-
-    impl Level for Wider {
-        #[inline(always)]
-        #[expect(unsafe_code, reason = "as without AVX-512")]
-        fn read(self, form: &Form, text: &[u8; Form::BYTES]) -> Option<[u32; Form::NUMBERS]> {
-            // SAFETY: the processor has AVX-512, and so what the function is compiled for.
-            unsafe { avx2::read(form, text) }
-        }
-
-        #[inline(always)]
-        #[expect(
-            unsafe_code,
-            reason = "a tenth of the time of reading LCOV went into places"
-        )]
-        fn places(self, text: &[u8; 64], either: [u8; 2], from: u16, to: &mut [u16; 64]) -> usize {
-            // SAFETY: the processor has all that the function is compiled for.
-            unsafe { places(text, either, from, to) }
-        }
-    }
-
-    /// Numbers from 0 to 63.
-    const NUMBERS: [u8; 64] = {
-        let mut numbers = [0; 64];
-        let mut at = 0;
-        while at < numbers.len() {
-            numbers[at] = at as u8;
-            at += 1;
-        }
-        numbers
-    };
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
-    fn places(text: &[u8; 64], either: [u8; 2], from: u16, places: &mut [u16; 64]) -> usize {
-        let (text, [a, b]) = (load(text), either.map(|byte| _mm512_set1_epi8(byte as i8)));
-        let equal = _mm512_cmpeq_epi8_mask(text, a) | _mm512_cmpeq_epi8_mask(text, b);
-        let found = _mm512_maskz_compress_epi8(equal, load(&NUMBERS));
-        let from = _mm512_set1_epi16(from as i16);
-        let (halves, _) = places.as_chunks_mut::<32>();
-        let first = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(found));
-        store(_mm512_add_epi16(first, from), &mut halves[0]);
-        let count = equal.count_ones() as usize;
-        if count > 32 {
-            let others = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64::<1>(found));
-            store(_mm512_add_epi16(others, from), &mut halves[1]);
-        }
-        count
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    #[expect(unsafe_code, reason = "a vector is loaded at once")]
-    fn load(bytes: &[u8; 64]) -> __m512i {
-        // SAFETY: 64 bytes are read, and need not be aligned.
-        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    #[expect(unsafe_code, reason = "a vector is stored at once")]
-    fn store(vector: __m512i, into: &mut [u16; 32]) {
-        // SAFETY: 64 bytes are written, and need not be aligned.
-        unsafe { _mm512_storeu_si512(into.as_mut_ptr().cast(), vector) }
-    }
-}
+mod avx512;
 
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8, _mm_sub_epi8,
+        __m128i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8,
+        _mm_prefetch, _mm_set1_epi8, _mm_sub_epi8,
     };
 
     #[inline]
@@ -394,17 +384,17 @@ mod sse2 {
     )]
     pub(super) fn equal_to(bytes: &[u8; 64], byte: u8) -> u64 {
         // SAFETY: SSE2 is part of every x86-64 processor.
-        unsafe { equal_quarters(bytes, [byte]) }
+        unsafe { equal_quarters(bytes, byte) }
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(
         unsafe_code,
-        reason = "the places of commas and line breaks are found ten times faster than byte by byte"
+        reason = "a twentieth of the time of reading LCOV went into waiting"
     )]
-    pub(super) fn equal_to_either(bytes: &[u8; 64], either: [u8; 2]) -> u64 {
-        // SAFETY: SSE2 is part of every x86-64 processor.
-        unsafe { equal_quarters(bytes, either) }
+    pub(super) fn prefetch(byte: &u8) {
+        // SAFETY: SSE is part of every x86-64 processor.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) }
     }
 
     #[inline]
@@ -417,13 +407,11 @@ mod sse2 {
 
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn equal_quarters<const N: usize>(bytes: &[u8; 64], any: [u8; N]) -> u64 {
+    fn equal_quarters(bytes: &[u8; 64], byte: u8) -> u64 {
         let (quarters, _) = bytes.as_chunks();
-        let any = any.map(|byte| _mm_set1_epi8(byte as i8));
+        let byte = _mm_set1_epi8(byte as i8);
         let bits = |at: usize| {
-            let quarter = load(&quarters[at]);
-            let equal = any.map(|wanted| _mm_cmpeq_epi8(quarter, wanted));
-            let equal = equal[1..].iter().fold(equal[0], |a, &b| _mm_or_si128(a, b));
+            let equal = _mm_cmpeq_epi8(load(&quarters[at]), byte);
             u64::from(_mm_movemask_epi8(equal) as u32) << (16 * at)
         };
         bits(0) | bits(1) | bits(2) | bits(3)
@@ -432,7 +420,7 @@ mod sse2 {
     #[inline]
     #[target_feature(enable = "sse2")]
     #[expect(unsafe_code, reason = "two words put together are slower")]
-    pub(super) fn load(bytes: &[u8; 16]) -> __m128i {
+    fn load(bytes: &[u8; 16]) -> __m128i {
         // SAFETY: 16 bytes are read, and need not be aligned.
         unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
     }
@@ -451,98 +439,159 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    struct Read<'a>(&'a Form, &'a [u8; Form::BYTES]);
+    /// What a level makes of a text whose fields end with commas, and rows with line breaks.
+    struct Looked<'a> {
+        text: &'a Text,
+        form: &'a RowForm<2>,
+        from: u16,
+    }
 
-    impl Work for Read<'_> {
-        type Output = Option<[u32; Form::NUMBERS]>;
+    #[derive(PartialEq, Debug)]
+    struct Found {
+        ends: Vec<u16>,
+        others: u64,
+        extracted: u64,
+        rows: Vec<[u64; 2]>,
+        numbers: [u64; ROWS],
+    }
 
-        fn run<L: Level>(self, level: L) -> Self::Output {
-            level.read(self.0, self.1)
+    impl Work for Looked<'_> {
+        type Output = Found;
+
+        fn run<L: Level>(self, level: L) -> Found {
+            let Looked { text, form, from } = self;
+            let mut ends = Vec::new();
+            for (half, from) in text.as_chunks::<64>().0.iter().zip((from..).step_by(64)) {
+                let [commas, breaks] = [b',', b'\n'].map(|byte| level.equal_to(half, byte));
+                let mut places = [0; 64];
+                let count = level.places(commas | breaks, breaks, from, &mut places);
+                ends.extend_from_slice(&places[..count]);
+            }
+            let all = ends.len();
+            ends.resize(2 * ROWS, 0);
+            let mut columns = [[0; ROWS]; 2];
+            let rows = level.rows(
+                form,
+                text,
+                from,
+                ends.as_chunks().0.first_chunk().unwrap(),
+                &mut columns,
+            );
+            ends.truncate(all);
+            let first = text.first_chunk().unwrap();
+            let others = level.other_than_digits(first);
+            let digits = !others & !(!others << 1) & u64::MAX >> 9;
+            let (mut starts, mut behind) = ([0; 64], [0; 64]);
+            level.places(digits, 0, 0, &mut starts);
+            let is_short = |start: &u16| (others >> start).trailing_zeros() <= 8;
+            let starts: [u16; ROWS] =
+                std::array::from_fn(|at| starts[at] * u16::from(is_short(&starts[at])));
+            for (end, start) in behind.iter_mut().zip(starts) {
+                *end = start + (others >> start).trailing_zeros().min(8) as u16;
+            }
+            Found {
+                others,
+                extracted: level.extract(
+                    others,
+                    !first
+                        .iter()
+                        .fold(1, |mask, &byte| mask.wrapping_mul(31) ^ u64::from(byte)),
+                ),
+                rows: (0..rows)
+                    .map(|row| [columns[0][row], columns[1][row]])
+                    .collect(),
+                numbers: level.numbers(text, &starts, behind.first_chunk().unwrap()),
+                ends,
+            }
         }
     }
 
-    struct Places<'a>(&'a [u8; 64], u16);
-
-    impl Work for Places<'_> {
-        type Output = Vec<u16>;
-
-        fn run<L: Level>(self, level: L) -> Vec<u16> {
-            let mut places = [0; 64];
-            let count = level.places(self.0, [b',', b'\n'], self.1, &mut places);
-            places[..count].to_vec()
-        }
+    fn text_of(text: &str) -> Text {
+        std::array::from_fn(|at| text.as_bytes().get(at).copied().unwrap_or(b'.'))
     }
 
-    #[cfg(target_arch = "x86_64")]
+    const FORM: RowForm<2> = RowForm::new(b"DA:", [Field::Positive(7), Field::Number(8)]);
+
     #[test]
-    fn work_is_done_alike_on_each_level() {
-        // A processor may lack the last; what it has is tried.
-        let text = b"DA:12,3456\n.....";
-        let form = Form::new()
-            .then(b"DA:")
-            .then_number(2)
-            .then(b",")
-            .then_number(4)
-            .then(b"\n");
-        let numbers = Some([12, 3456, 0, 0]);
-        let on_avx2 = avx2::run(Read(&form, text)).unwrap_or(numbers);
-        let on_avx512 = avx512::run(Read(&form, text)).unwrap_or(numbers);
-        assert_eq!((on_avx2, on_avx512), (numbers, numbers));
+    fn rows_are_read_up_to_one_of_another_form() {
+        let rows = |text: &str| {
+            let (text, form) = (&text_of(text), &FORM);
+            widely(Looked {
+                text,
+                form,
+                from: 7,
+            })
+            .rows
+        };
+        let row = "DA:12,345\nDA:1234567,12345678\n";
+        assert_eq!(rows(row), [[12, 345], [1_234_567, 12_345_678]]);
+        assert_eq!(rows(&"DA:1,0\n".repeat(9)), [[1, 0]; ROWS]);
+        for odd in [
+            "DA:0,1",
+            "DA:01,1",
+            "DA:1,01",
+            "DA:1,",
+            "DA:,1",
+            "DA:12345678,1",
+            "DA:1,123456789",
+            "DA:1,-1",
+            "DA:1 ,1",
+            "DB:1,1",
+            "DA:1,1,1",
+            "DA:1",
+        ] {
+            assert_eq!(rows(&format!("DA:7,1\n{odd}\n{row}")), [[7, 1]], "{odd}");
+        }
+        // The end of a row is seen, or it is not read.
+        let seen = |bytes: usize| {
+            rows(&format!(
+                "{}DA:7,1\n",
+                "DA:1,1\n".repeat(3) + &"D".repeat(bytes - 21)
+            ))
+            .len()
+        };
+        assert_eq!(seen(21), 4);
+        let long = |pad: usize| {
+            rows(&format!(
+                "{}DA:{},1\n",
+                "DA:1234567,12345678\n".repeat(6),
+                "1".repeat(pad)
+            ))
+            .len()
+        };
+        assert_eq!([1, 2, 3].map(long), [7, 7, 6]);
     }
 
     proptest! {
         #[test]
-        fn places_are_those_of_set_bits(text in "[,a\n]{64}", few in "[,a-z]{64}", from in 0..2000_u16) {
-            for text in [text, few] {
-                let text: &[u8; 64] = text.as_bytes().try_into().unwrap();
-                let bits = plain::equal_to_either(text, [b',', b'\n']);
-                let places: Vec<u16> = (0..64).filter(|at| bits >> at & 1 == 1).map(|at| from + at).collect();
-                prop_assert_eq!(&Places(text, from).run(Plain), &places);
-                prop_assert_eq!(&widely(Places(text, from)), &places);
-            }
-        }
-
-        #[test]
-        fn numbers_of_a_form_are_read(
-            numbers in proptest::collection::vec(0..10_000_u32, 0..=Form::NUMBERS),
-            between in "[ -~]{0,2}",
-            behind in "[0-9 ]{16}",
-            at in 0..16_usize,
-            other: u8,
+        fn each_level_finds_what_the_plain_one_finds(
+            lines in proptest::collection::vec("(DA:[1-9][0-9]{0,6},[0-9]{1,2}|DA:[0-9]{0,9},[0-9]{0,9}|[0-9]{0,9},?[0-9a]{0,9}|[DA:,/]{0,9})", 0..40),
+            plain in "(DA:[1-9][0-9]{0,3},[1-9]\n){0,12}",
+            any: [u8; 128],
+            from in 0..2000_u16,
         ) {
-            let (mut form, mut text, mut expected) = (Form::new(), String::new(), [0; Form::NUMBERS]);
-            for (&number, expected) in numbers.iter().zip(&mut expected) {
-                let digits = number.to_string();
-                if text.len() + digits.len() + between.len() > Form::BYTES {
-                    break;
+            let forms = [FORM, RowForm::new(b"", [Field::Number(8), Field::Any])];
+            for text in [&lines.join("\n"), &(plain + &lines.join("\n")), &String::from_utf8_lossy(&any).into_owned()] {
+                for form in &forms {
+                    let text = &text_of(text);
+                    let looked = || Looked { text, form, from };
+                    let plain = looked().run(Plain);
+                    #[cfg(target_arch = "x86_64")]
+                    if let Ok(found) = avx2::run(looked()) {
+                        prop_assert_eq!(&found, &plain);
+                    }
+                    prop_assert_eq!(&widely(looked()), &plain);
                 }
-                form = form.then_number(digits.len()).then(between.as_bytes());
-                text += &(digits + &between);
-                *expected = number;
             }
-            prop_assert_eq!(form.length(), text.len());
-            text += &behind;
-            let mut text: [u8; Form::BYTES] = text.as_bytes()[..16].try_into().unwrap();
-            prop_assert_eq!(Plain.read(&form, &text), Some(expected));
-            prop_assert_eq!(widely(Read(&form, &text)), Some(expected));
-            text[at] = other;
-            prop_assert_eq!(widely(Read(&form, &text)), Plain.read(&form, &text));
         }
 
         #[test]
-        fn digits_are_found_as_the_plain_form_finds_them(bytes: [u8; 64], text in "[/-:0-9]{64}") {
+        fn bytes_are_found_where_the_plain_form_finds_them(bytes: [u8; 64], text in "[,/-:0-9]{64}", byte: u8) {
             for bytes in [bytes, text.as_bytes().try_into().unwrap()] {
                 prop_assert_eq!(other_than_digits(&bytes), plain::other_than_digits(&bytes));
-            }
-        }
-
-        #[test]
-        fn a_byte_is_found_where_the_plain_form_finds_it(bytes: [u8; 64], text in "[,0]{64}", byte: u8) {
-            prop_assert_eq!(equal_to(&bytes, byte), plain::equal_to(&bytes, byte));
-            let text = text.as_bytes().try_into().unwrap();
-            prop_assert_eq!(equal_to(text, b','), plain::equal_to(text, b','));
-            for (bytes, either) in [(&bytes, [byte, bytes[0]]), (text, [b',', b'0'])] {
-                prop_assert_eq!(equal_to_either(bytes, either), plain::equal_to_either(bytes, either));
+                for byte in [byte, b','] {
+                    prop_assert_eq!(equal_to(&bytes, byte), plain::equal_to(&bytes, byte));
+                }
             }
         }
     }

@@ -10,10 +10,10 @@ mod rows;
 
 use std::borrow::Cow;
 
-use engine::simd::{Form, Level, Work, widely};
+use engine::simd::{self, Field, Level, ROW_END, ROWS, RowForm, Work, widely};
 
 use crate::error::Failure;
-use crate::number::{Window, digits};
+use crate::number::{WINDOW_BYTES, Window, digits};
 
 pub(crate) use counts::{Counts, Word, Words};
 pub(crate) use entries::{elements, entries, last_of_each};
@@ -346,7 +346,6 @@ impl<'a> Cursor<'a> {
         Ok(all)
     }
 
-    #[inline]
     fn integers_until_other(&mut self, integers: &mut impl Integers) -> Step<bool> {
         self.expect(b'[')?;
         if self.peek()? == b']' {
@@ -354,8 +353,6 @@ impl<'a> Cursor<'a> {
             return Ok(true);
         }
         loop {
-            let cursor = &mut *self;
-            widely(TakeIntegers { cursor, integers });
             self.peek()?;
             let is_negative = self.take(b"-");
             let (value, length) = digits(self.rest());
@@ -374,71 +371,51 @@ impl<'a> Cursor<'a> {
                 }
                 _ => return Ok(false),
             }
+            let cursor = &mut *self;
+            widely(TakeIntegers { cursor, integers });
         }
     }
 
     /// Takes most of the run of short numbers at the cursor, each with the comma behind.
     #[inline(always)]
     fn short_integers(&mut self, integers: &mut impl Integers, level: impl Level) {
-        loop {
-            self.at += usize::from(self.rest().first() == Some(&b' '));
-            let Some(mut window) = Window::new(self.rest()) else {
-                return;
-            };
-            if self.alike_integers(&window, integers, level) {
-                continue;
+        /// Bytes in which commas are looked for at once.
+        const LOOKED: usize = 128;
+        let form = &LISTED[usize::from(self.rest().first() == Some(&b' '))];
+        while let Some(looked) = self.rest().first_chunk::<LOOKED>() {
+            let (mut ends, mut found) = ([0; LOOKED + ROWS], 0);
+            for (step, from) in looked.as_chunks().0.iter().zip((0..).step_by(64)) {
+                simd::prefetch(&self.rest()[usize::from(from)..]);
+                let commas = level.equal_to(step, b',');
+                if let Some(places) = ends[found..].first_chunk_mut() {
+                    found += level.places(commas, commas, from, places);
+                }
             }
-            let mut start = 0;
-            loop {
-                let end = window.next_other();
-                if end == Window::BYTES {
+            // None is behind those.
+            ends[found..].iter_mut().take(ROWS).for_each(|end| *end = 0);
+            let (mut start, mut taken) = (0, 0);
+            while let Some(text) = self.rest()[start..].first_chunk()
+                && let Some(ends) = ends[taken..].as_chunks().0.first_chunk()
+            {
+                let mut column = [[0; ROWS]];
+                let rows = level.rows(form, text, start as u16, ends, &mut column);
+                let behind = |rows: usize| usize::from(ends[rows - 1][0] & !ROW_END) + 1;
+                if rows < ROWS {
+                    integers.push_some(&column[0], rows);
+                    start = if rows == 0 { start } else { behind(rows) };
+                    taken += rows;
                     break;
                 }
-                let length = end - start;
-                let is_plain = (1..8).contains(&length)
-                    && window.byte(end) == b','
-                    && (window.byte(start) != b'0' || length == 1);
-                if !is_plain {
-                    break;
-                }
-                integers.push(window.number(start, end));
-                start = end + 1;
-                if window.byte(start) == b' ' {
-                    window.next_other();
-                    start += 1;
-                }
+                // What does not depend on how many there are, the processor does before it knows.
+                integers.push_some(&column[0], ROWS);
+                start = behind(ROWS);
+                taken += ROWS;
             }
             self.at += start;
-            if start == 0 {
+            if start == 0 || taken < found {
                 return;
             }
         }
-    }
-
-    /// Takes the run of numbers that have as many digits as the first of the window, at the cursor, each with what stands
-    /// behind that; tells whether there were any.
-    #[inline(always)]
-    fn alike_integers(
-        &mut self,
-        window: &Window<'_>,
-        integers: &mut impl Integers,
-        level: impl Level,
-    ) -> bool {
-        let digits = window.digits().trailing_ones() as usize;
-        let has_blank = window.byte((digits + 1) % Window::BYTES) == b' ';
-        let forms = &LIST_FORMS[usize::from(has_blank)];
-        let Some((form, least)) = forms.get(digits.wrapping_sub(1)) else {
-            return false;
-        };
-        let start = self.at;
-        while let Some(text) = self.rest().first_chunk()
-            && let Some(numbers) = level.read(form, text)
-            && (0..Form::NUMBERS).fold(true, |all, at| all & (numbers[at] >= least[at]))
-        {
-            integers.push_some(numbers, form.numbers());
-            self.at += form.length();
-        }
-        self.at > start
     }
 
     /// Calls `each` for most of the run of rows at the cursor that are three short numbers and three truth
@@ -471,7 +448,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn short_entries(
         &mut self,
         first: &mut bool,
-        mut each: impl FnMut(u64, u64),
+        each: impl FnMut(u64, u64),
     ) -> Step<()> {
         let before = self.at;
         if !*first {
@@ -481,19 +458,8 @@ impl<'a> Cursor<'a> {
             self.at += 1;
         }
         self.peek()?;
-        let mut taken = None;
-        while let Some(mut window) = Window::new(self.rest()) {
-            let mut start = 0;
-            while let Some((key, hits, comma)) = short_entry(&mut window, start) {
-                each(key, hits);
-                taken = Some(self.at + comma);
-                start = after_blank(&mut window, comma + 1);
-            }
-            self.at += start;
-            if start == 0 {
-                break;
-            }
-        }
+        let cursor = &mut *self;
+        let taken = widely(TakeEntries { cursor, each });
         *first &= taken.is_none();
         self.at = taken.unwrap_or(before);
         Ok(())
@@ -610,8 +576,8 @@ pub(crate) trait Integers {
     /// Takes the next.
     fn push(&mut self, integer: u64);
 
-    /// Takes the next few, the first `count`, which are 1 to 9,999; the others are 0.
-    fn push_some(&mut self, integers: [u32; Form::NUMBERS], count: usize);
+    /// Takes the next few, the first `count`, which are 1 to 9,999,999; the others are any numbers.
+    fn push_some(&mut self, integers: &[u64; ROWS], count: usize);
 }
 
 #[cfg(test)]
@@ -620,31 +586,16 @@ impl Integers for Vec<u64> {
         Vec::push(self, integer);
     }
 
-    fn push_some(&mut self, integers: [u32; Form::NUMBERS], count: usize) {
-        self.extend(integers[..count].iter().map(|&integer| u64::from(integer)));
+    fn push_some(&mut self, integers: &[u64; ROWS], count: usize) {
+        self.extend_from_slice(&integers[..count]);
     }
 }
 
-/// The forms of as many numbers of a list as are looked at at once, each with a comma behind, and then with a comma and a
-/// blank; by how many digits each number has. Beside each the least that its numbers may be: none starts with a 0, and 0
-/// is left to others.
-static LIST_FORMS: [[(Form, [u32; Form::NUMBERS]); Form::DIGITS]; 2] = {
-    let mut forms = [[(Form::new(), [0; Form::NUMBERS]); Form::DIGITS]; 2];
-    let mut at = 0;
-    while at < 2 * Form::DIGITS {
-        let digits = at / 2 + 1;
-        let behind: &[u8] = if at % 2 == 0 { b"," } else { b", " };
-        let (mut form, mut least) = (Form::new(), [0; Form::NUMBERS]);
-        while form.numbers() < Form::NUMBERS && form.length() + digits + behind.len() <= Form::BYTES
-        {
-            least[form.numbers()] = 10_u32.pow(digits as u32 - 1);
-            form = form.then_number(digits).then(behind);
-        }
-        forms[at % 2][digits - 1] = (form, least);
-        at += 1;
-    }
-    forms
-};
+/// The forms of the numbers of a list: without a blank before them, and with one.
+static LISTED: [RowForm<1>; 2] = [
+    RowForm::new(b"", [Field::Positive(7)]),
+    RowForm::new(b" ", [Field::Positive(7)]),
+];
 
 /// [`Cursor::short_integers`] as work.
 struct TakeIntegers<'a, 'c, I> {
@@ -661,32 +612,66 @@ impl<I: Integers> Work for TakeIntegers<'_, '_, I> {
     }
 }
 
+/// Takes short keys and values, calling `each`; gives where the comma behind the last stands.
+struct TakeEntries<'a, 'c, F> {
+    cursor: &'a mut Cursor<'c>,
+    each: F,
+}
+
+impl<F: FnMut(u64, u64)> Work for TakeEntries<'_, '_, F> {
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> Option<usize> {
+        let TakeEntries { cursor, mut each } = self;
+        let mut taken = None;
+        while let Some(mut window) = Window::new(cursor.rest(), level) {
+            let mut start = 0;
+            while let Some((key, hits, comma)) = short_entry(&mut window, start) {
+                each(key, hits);
+                taken = Some(cursor.at + comma);
+                start = after_blank(&mut window, comma + 1);
+            }
+            cursor.at += start;
+            if start == 0 {
+                break;
+            }
+        }
+        taken
+    }
+}
+
 /// Bytes that are looked at before a byte of a list of numbers.
 const BEFORE: usize = 3;
 
-/// Whether a list of numbers and `null`, or of such lists, goes on with the last of the bytes, which is neither
-/// its end nor wrong behind the others. A blank may only stand behind a comma or a bracket that opens.
+/// Where a list of numbers and `null`, or of such lists, goes on: a bit for each byte of a block, the first byte's lowest,
+/// that is neither its end nor wrong behind the `BEFORE` before it. A blank may only stand behind a comma or a bracket that
+/// opens.
 #[inline(always)]
-fn number_lists_go_on(bytes: &[u8], is_nested: bool) -> bool {
-    let [third, second, before, byte] = [bytes[0], bytes[1], bytes[2], bytes[3]];
-    let is_digit = |byte: u8| byte.wrapping_sub(b'0') < 10;
-    let behind_opening = before == b'[';
-    let behind_comma = (before == b',') | ((before == b' ') & (second == b','));
-    let behind_list = ((before == b',') & (second == b']'))
-        | ((before == b' ') & (second == b',') & (third == b']'));
-    let opens =
-        behind_opening | ((before == b' ') & (second == b'[')) | (behind_comma & !behind_list);
-    let behind_zero = (before == b'0') & !is_digit(second);
-    let behind_number = is_digit(before);
-    let behind_null = (before == b'l') & (second == b'l');
-    let digit = is_digit(byte) & (opens | (before == b'-') | (behind_number & !behind_zero));
-    let sign_or_null = ((byte == b'-') | (byte == b'n')) & opens;
-    let of_null = ((byte == b'u') & (before == b'n'))
-        | ((byte == b'l') & ((before == b'u') | ((before == b'l') & (second == b'u'))));
-    let comma = (byte == b',') & (behind_number | behind_null | ((before == b']') & is_nested));
-    let blank = (byte == b' ') & (behind_opening | (before == b','));
-    let next_list = (byte == b'[') & behind_list & is_nested;
-    let end_of_inner = (byte == b']') & is_nested & (behind_number | behind_null | behind_opening);
+fn number_lists_go_on(block: &[u8; WINDOW_BYTES], is_nested: bool, level: impl Level) -> u64 {
+    let is = |byte: u8| level.equal_to(block, byte);
+    let digits = !level.other_than_digits(block);
+    let (commas, blanks, zeros, minus) = (is(b','), is(b' '), is(b'0'), is(b'-'));
+    let (opening, closing) = (is(b'['), is(b']'));
+    let (n, u, l) = match is(b'n') {
+        0 => (0, 0, 0),
+        n => (n, is(b'u'), is(b'l')),
+    };
+    let nested = if is_nested { u64::MAX } else { 0 };
+    let behind_opening = opening << 1;
+    let behind_comma = commas << 1 | (blanks << 1 & commas << 2);
+    let behind_list = (commas << 1 & closing << 2) | (blanks << 1 & commas << 2 & closing << 3);
+    let opens = behind_opening | (blanks << 1 & opening << 2) | (behind_comma & !behind_list);
+    let behind_zero = zeros << 1 & !(digits << 2);
+    let behind_number = digits << 1;
+    let behind_null = l << 1 & l << 2;
+    let digit = digits & (opens | minus << 1 | (behind_number & !behind_zero));
+    let sign_or_null = (minus | n) & opens;
+    let of_null = (u & n << 1) | (l & (u << 1 | (l << 1 & u << 2)));
+    let comma = commas & (behind_number | behind_null | (closing << 1 & nested));
+    let blank = blanks & (behind_opening | commas << 1);
+    let next_list = opening & behind_list & nested;
+    let end_of_inner = closing & nested & (behind_number | behind_null | behind_opening);
     digit | sign_or_null | of_null | comma | blank | next_list | end_of_inner
 }
 
@@ -700,26 +685,27 @@ impl Work for GoOn<'_> {
     type Output = usize;
 
     #[inline(always)]
-    fn run<L: Level>(self, _: L) -> usize {
-        const BLOCK: usize = 32;
+    fn run<L: Level>(self, level: L) -> usize {
+        const NEW: usize = WINDOW_BYTES - BEFORE;
         let GoOn { text, is_nested } = self;
         let mut at = 0;
-        while let Some(block) = text
-            .get(at..)
-            .and_then(<[u8]>::first_chunk::<{ BLOCK + BEFORE }>)
-        {
-            // Every byte with those before it, without branches.
-            let goes_on: [bool; BLOCK] =
-                std::array::from_fn(|at| number_lists_go_on(&block[at..=at + BEFORE], is_nested));
-            if !goes_on.iter().fold(true, |all, &goes_on| all & goes_on) {
-                return at + goes_on.iter().take_while(|&&goes_on| goes_on).count();
+        loop {
+            let rest = text.get(at..).unwrap_or_default();
+            simd::prefetch(rest);
+            let goes_on = match rest.first_chunk() {
+                Some(block) => number_lists_go_on(block, is_nested, level),
+                None => {
+                    let mut block = [0; WINDOW_BYTES];
+                    block[..rest.len()].copy_from_slice(rest);
+                    number_lists_go_on(&block, is_nested, level)
+                }
+            };
+            let bytes = (goes_on >> BEFORE).trailing_ones() as usize;
+            at += bytes;
+            if bytes < NEW {
+                return at;
             }
-            at += BLOCK;
         }
-        let tail = text.get(at..).unwrap_or_default().windows(BEFORE + 1);
-        at + tail
-            .take_while(|bytes| number_lists_go_on(bytes, is_nested))
-            .count()
     }
 }
 
@@ -742,7 +728,7 @@ fn plain_key_bytes(text: &[u8]) -> Option<usize> {
 
 /// The place, or the next if a blank stands there.
 #[inline(always)]
-fn after_blank(window: &mut Window<'_>, at: usize) -> usize {
+fn after_blank(window: &mut Window<'_, impl Level>, at: usize) -> usize {
     let is_blank = window.byte(at) == b' ';
     window.skip(usize::from(is_blank));
     at + usize::from(is_blank)
@@ -750,17 +736,15 @@ fn after_blank(window: &mut Window<'_>, at: usize) -> usize {
 
 /// Whether the digits from `start` to before `end` are a number in the window that is read at once.
 #[inline(always)]
-fn is_short_number(window: &Window<'_>, start: usize, end: usize) -> bool {
+fn is_short_number(window: &Window<'_, impl Level>, start: usize, end: usize) -> bool {
     let length = end.wrapping_sub(start);
     // Nothing branches on what is as good as random.
-    (end < Window::BYTES)
-        & (1..8).contains(&length)
-        & ((window.byte(start) != b'0') | (length == 1))
+    (end < WINDOW_BYTES) & (1..8).contains(&length) & ((window.byte(start) != b'0') | (length == 1))
 }
 
 /// Reads an entry like `"7": 12,` from `start` on: its key, its value, and where the comma is.
 #[inline(always)]
-fn short_entry(window: &mut Window<'_>, start: usize) -> Option<(u64, u64, usize)> {
+fn short_entry(window: &mut Window<'_, impl Level>, start: usize) -> Option<(u64, u64, usize)> {
     let (quote, key_end) = (window.next_other(), window.next_other());
     let is_key = quote == start
         && is_short_number(window, start + 1, key_end)

@@ -1,9 +1,6 @@
 //! Numbers as reports write them.
 
-use engine::simd::{equal_to, other_than_digits};
-
-/// The digit `0` in every byte.
-pub(crate) const ZEROS: u64 = 0x3030_3030_3030_3030;
+use engine::simd::{self, Level, ZEROS, above_nine, all_digits, fours};
 
 /// Reads digits at the start; gives the value and how many bytes it took. A value that does not fit
 /// is the greatest that does.
@@ -51,33 +48,11 @@ pub(crate) fn others(word: u64) -> u64 {
     above_nine(word ^ ZEROS)
 }
 
-/// The highest bit of every byte that stands for no digit.
-#[inline(always)]
-fn above_nine(digits: u64) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const TEN_SETS_HIGH: u64 = 0x7676_7676_7676_7676;
-    (((digits & LOW) + TEN_SETS_HIGH) | digits) & !LOW
-}
-
 /// The number that the first `count` bytes of a word are, 1..=8; `None` if one of them is no digit.
 #[inline(always)]
 pub(crate) fn checked(word: u64, count: usize) -> Option<u64> {
-    let digits = (word ^ ZEROS) << (64 - 8 * count);
+    let digits = simd::digits(word, count);
     (above_nine(digits) == 0).then(|| all_digits(digits))
-}
-
-/// Two such numbers; mostly both are so short that they are read as one.
-#[inline(always)]
-pub(crate) fn checked_pair(
-    (a, a_count): (u64, usize),
-    (b, b_count): (u64, usize),
-) -> Option<(u64, u64)> {
-    if a_count.max(b_count) > 4 {
-        return Some((checked(a, a_count)?, checked(b, b_count)?));
-    }
-    let digits = four_digits(a, a_count) | four_digits(b, b_count) << 32;
-    let both = fours(digits);
-    (above_nine(digits) == 0).then_some((both & 0xffff, both >> 32))
 }
 
 /// What the first `count` bytes of a word stand for if they are digits, 1..=4, in four bytes.
@@ -86,49 +61,37 @@ fn four_digits(word: u64, count: usize) -> u64 {
     u64::from((word as u32 ^ ZEROS as u32) << (32 - 8 * count))
 }
 
-/// The number that the first `count` bytes of a word are, 0..=8 digits: pairs, then fours, then all.
+/// The number that the first `count` bytes of a word are, 0..=8 digits.
 #[inline(always)]
 fn value(word: u64, count: usize) -> u64 {
-    // Shifted in halves, as all of it may go: that is cheaper than a branch on what is as good as random.
-    let half = 32 - 4 * count;
-    all_digits((word ^ ZEROS) << half << half)
+    all_digits(simd::digits(word, count))
 }
 
-/// The number that eight bytes are, each of which stands for a digit.
-#[inline]
-pub(crate) fn all_digits(digits: u64) -> u64 {
-    let fours = fours(digits);
-    (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff
-}
+/// Bytes that a window looks at.
+pub(crate) const WINDOW_BYTES: usize = 64;
 
-/// The numbers that the lower and the upper four bytes are, which stand for a digit each: in the lower
-/// and the upper half.
-#[inline(always)]
-fn fours(digits: u64) -> u64 {
-    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff
-}
-
-/// The start of a text, of which [`Window::BYTES`] bytes are looked at at once: numbers between bytes
+/// The start of a text, of which [`WINDOW_BYTES`] are looked at at once: numbers between bytes
 /// that are none.
-pub(crate) struct Window<'a> {
-    text: &'a [u8; Window::BYTES + 8],
+pub(crate) struct Window<'a, L> {
+    text: &'a [u8; WINDOW_BYTES + 8],
     /// A bit for every byte that is no digit and was not taken yet.
     others: u64,
+    level: L,
 }
 
-impl<'a> Window<'a> {
-    /// Bytes that a window looks at.
-    pub(crate) const BYTES: usize = 64;
-
+impl<'a, L: Level> Window<'a, L> {
     // Inlined always, so that they are compiled as what they are used in is.
 
     /// Looks at a text; `None` when it may end in the window.
     #[inline(always)]
-    pub(crate) fn new(text: &'a [u8]) -> Option<Window<'a>> {
-        let text: &[u8; Window::BYTES + 8] = text.first_chunk()?;
-        let others = other_than_digits(text.first_chunk()?);
-        Some(Window { text, others })
+    pub(crate) fn new(text: &'a [u8], level: L) -> Option<Window<'a, L>> {
+        let text: &[u8; WINDOW_BYTES + 8] = text.first_chunk()?;
+        let others = level.other_than_digits(text.first_chunk()?);
+        Some(Window {
+            text,
+            others,
+            level,
+        })
     }
 
     /// A bit for every digit in the window, the first byte's lowest, before anything was taken.
@@ -141,10 +104,10 @@ impl<'a> Window<'a> {
     #[inline(always)]
     pub(crate) fn equal_to(&self, byte: u8) -> u64 {
         let window = self.text.first_chunk();
-        window.map_or(0, |window| equal_to(window, byte))
+        window.map_or(0, |window| self.level.equal_to(window, byte))
     }
 
-    /// The place of the next byte that is no digit; [`Window::BYTES`] when there is none.
+    /// The place of the next byte that is no digit; [`WINDOW_BYTES`] when there is none.
     #[inline(always)]
     pub(crate) fn next_other(&mut self) -> usize {
         let at = self.others.trailing_zeros() as usize;
@@ -196,7 +159,7 @@ impl<'a> Window<'a> {
 
     #[inline(always)]
     fn word(&self, at: usize) -> u64 {
-        let rest = self.text[at % Window::BYTES..].first_chunk();
+        let rest = self.text[at % WINDOW_BYTES..].first_chunk();
         rest.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 }
@@ -269,6 +232,7 @@ pub(crate) fn truncated(text: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::simd::Plain;
 
     fn window(text: &str) -> [u8; 72] {
         let mut bytes = [b'.'; 72];
@@ -279,21 +243,21 @@ mod tests {
     #[test]
     fn a_window_finds_what_stands_between_numbers() {
         let text = window("DA:120,3,45,-");
-        let mut window = Window::new(&text).unwrap();
+        let mut window = Window::new(&text, Plain).unwrap();
         window.skip(3);
         let [a, b, c] = [(); 3].map(|()| window.next_other());
         assert_eq!((a, b, c), (6, 8, 11));
         assert_eq!((window.number(3, a), window.number(a + 1, b)), (120, 3));
         assert_eq!(window.numbers((3, a), (b + 1, c)), (120, 45));
         assert_eq!((window.byte(c + 1), window.byte(71)), (b'-', b'.'));
-        assert!(Window::new(&text[1..]).is_none());
+        assert!(Window::new(&text[1..], Plain).is_none());
     }
 
     proptest::proptest! {
         #[test]
         fn a_window_knows_every_digit(bytes: [u8; 72], digits in "[0-9/:]{72}") {
             for text in [bytes, digits.as_bytes().try_into().unwrap()] {
-                let mut window = Window::new(&text).unwrap();
+                let mut window = Window::new(&text, Plain).unwrap();
                 for at in (0..64).filter(|&at| !text[at].is_ascii_digit()) {
                     proptest::prop_assert_eq!(window.next_other(), at);
                 }
@@ -305,7 +269,7 @@ mod tests {
         fn two_numbers_are_read_at_once(a in 0..100_000_000_u64, b in 0..100_000_000_u64, less in 0..8_u32) {
             let (a, b) = (a / 10_u64.pow(less), b / 10_u64.pow(7 - less));
             let text = window(&format!("{a},{b}"));
-            let mut window = Window::new(&text).unwrap();
+            let mut window = Window::new(&text, Plain).unwrap();
             let (comma, end) = (window.next_other(), window.next_other());
             proptest::prop_assert_eq!(window.numbers((0, comma), (comma + 1, end)), (a, b));
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::file::same_session;
 use super::part::{Part, Said};
 use super::{ArmId, Branch, Complexity, Coverage, Evidence, FileCoverage, Kind};
-use crate::simd;
+use crate::simd::{self, Level, Plain};
 
 /// Late rows that are kept before they are merged, at least.
 const MIN_LATE_ROWS: usize = 1 << 16;
@@ -106,6 +106,7 @@ impl FileBuilder {
     }
 
     /// Appends plain lines with their hit counts, which are as many.
+    #[inline]
     pub fn plain(&mut self, lines: &[u32], hits: &[u64]) {
         debug_assert_eq!(lines.len(), hits.len());
         let ascends = lines
@@ -213,7 +214,7 @@ impl FileBuilder {
             self.last = line;
             self.sorted.push(line, evidence);
             self.plain_from = self.sorted.len();
-        } else if replaces && self.late.is_empty() && self.find_plain(line) {
+        } else if replaces && self.late.is_empty() && self.find_plain(line, Plain) {
             self.sorted.replace_plain(self.plain_from, evidence);
             self.plain_from += 1;
         } else {
@@ -226,12 +227,12 @@ impl FileBuilder {
     /// Whether a line stands among the plain rows at the end. Moves on to it, so that lines that are
     /// asked for in ascending order are found in linear time.
     #[inline(always)]
-    fn find_plain(&mut self, line: u32) -> bool {
+    fn find_plain(&mut self, line: u32, level: impl Level) -> bool {
         let rest = &self.sorted.lines[self.plain_from..];
         if rest.first().is_none_or(|&first| first > line) {
             return false;
         }
-        self.plain_from += count_before(rest, line);
+        self.plain_from += count_before(rest, line, level);
         self.sorted.lines.get(self.plain_from) == Some(&line)
     }
 
@@ -284,7 +285,7 @@ impl simd::Work for PlaceBranches<'_> {
     type Output = usize;
 
     #[inline(always)]
-    fn run<L: simd::Level>(self, _: L) -> usize {
+    fn run<L: Level>(self, level: L) -> usize {
         let PlaceBranches(file, branches) = self;
         if !file.late.is_empty() || !file.parts.is_empty() {
             return 0;
@@ -296,7 +297,7 @@ impl simd::Work for PlaceBranches<'_> {
                 file.last = branch.line;
                 file.sorted.push_branch(branch);
                 file.plain_from = file.sorted.len();
-            } else if file.find_plain(branch.line) {
+            } else if file.find_plain(branch.line, level) {
                 file.sorted.replace_by_branch(file.plain_from, branch);
                 file.plain_from += 1;
             } else {
@@ -309,21 +310,18 @@ impl simd::Work for PlaceBranches<'_> {
 
 /// How many of ascending lines stand before one.
 #[inline(always)]
-fn count_before(lines: &[u32], line: u32) -> usize {
+fn count_before(lines: &[u32], line: u32, level: impl Level) -> usize {
     // The next branch is some rows on: many are compared at once, without a branch for each.
-    const MANY: usize = 16;
-    let (many, rest) = lines.as_chunks::<MANY>();
-    let before = |lines: &[u32]| {
-        let before = lines.iter().map(|&before| u32::from(before < line));
-        before.sum::<u32>() as usize
-    };
-    for (at, lines) in many.iter().enumerate() {
-        let found = before(lines);
-        if found < MANY {
-            return MANY * at + found;
+    let (many, rest) = lines.as_chunks();
+    let mut before = 0;
+    for lines in many {
+        let found = level.count_less(lines, line);
+        before += found;
+        if found < lines.len() {
+            return before;
         }
     }
-    MANY * many.len() + before(rest)
+    before + rest.iter().take_while(|&&before| before < line).count()
 }
 
 /// Merges rows that came late, in the order of their coming, into rows that ascend.

@@ -10,7 +10,7 @@ use crate::detect::Format;
 use crate::error::{Failure, Result};
 use crate::json::{self, Cursor, Integers, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
-use engine::simd::{Form, Level, Work, widely};
+use engine::simd::{Level, ROWS, Work, widely};
 
 /// Adds the files of a document that is coverage.py's for sure, if it is JSON.
 pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
@@ -79,15 +79,13 @@ struct Keys {
 #[derive(Default)]
 struct Lines {
     numbers: Vec<u32>,
-    /// The greatest.
-    last: u32,
     cut: bool,
 }
 
 impl Lines {
     fn clear(&mut self) {
         self.numbers.clear();
-        (self.last, self.cut) = (0, false);
+        self.cut = false;
     }
 }
 
@@ -97,7 +95,6 @@ impl Integers for Lines {
     fn push(&mut self, number: u64) {
         if number <= u64::from(MAX_LINE) {
             if number > 0 {
-                self.last = self.last.max(number as u32);
                 self.numbers.push(number as u32);
             }
         } else {
@@ -106,61 +103,67 @@ impl Integers for Lines {
     }
 
     #[inline(always)]
-    fn push_some(&mut self, numbers: [u32; Form::NUMBERS], count: usize) {
+    fn push_some(&mut self, numbers: &[u64; ROWS], count: usize) {
         // As many are written always, and those too many taken back.
         let length = self.numbers.len() + count;
+        let numbers = numbers.map(|number| number as u32);
         self.numbers.extend_from_slice(&numbers);
         self.numbers.truncate(length);
-        self.last = numbers.into_iter().fold(self.last, u32::max);
     }
 }
 
-/// Lines that ran and lines that did not: a bit for each, 64 in a row. Empty between files.
-type Bits = Vec<[u64; 2]>;
+/// What lines of one file are merged in; empty between files.
+#[derive(Default)]
+struct Merged {
+    /// Lines that ran and lines that did not: a bit for each, 64 in a row.
+    bits: Vec<[u64; 2]>,
+    file: FileBuilder,
+}
 
 /// There may be so many lines for each that a report names, so that the bits cost no more than the report.
 const LINES_PER_NUMBER: usize = 64;
 
 /// Lines that ran and lines that did not, in any order. One that is in both ran.
-fn merge(executed: &Lines, missing: &Lines, bits: &mut Bits) -> FoundFile {
-    let last = executed.last.max(missing.last) as usize;
-    let numbers = executed.numbers.len() + missing.numbers.len();
-    let file = if last > LINES_PER_NUMBER * (numbers + 64) {
-        let mut file = FileBuilder::new();
-        missing.numbers.iter().for_each(|&line| file.hits(line, 0));
-        executed.numbers.iter().for_each(|&line| file.hits(line, 1));
-        file.finish()
-    } else {
-        bits.resize(last / 64 + 1, [0; 2]);
-        let lists = [&executed.numbers[..], &missing.numbers];
-        let file = widely(MergeBits { lists, bits });
-        bits.clear();
-        file
-    };
+fn merge(executed: &Lines, missing: &Lines, merged: &mut Merged) -> FoundFile {
+    let lists = [&executed.numbers[..], &missing.numbers];
+    let file = widely(Merge { lists, merged });
     FoundFile::new(file, executed.cut | missing.cut)
 }
 
-/// Sets the bits of both lists, and makes a row of each.
-struct MergeBits<'a> {
+/// Makes a row of each line of both lists.
+struct Merge<'a> {
     lists: [&'a [u32]; 2],
-    bits: &'a mut Bits,
+    merged: &'a mut Merged,
 }
 
-impl Work for MergeBits<'_> {
+impl Work for Merge<'_> {
     type Output = FileCoverage;
 
     #[inline(always)]
-    fn run<L: Level>(self, _: L) -> FileCoverage {
-        for (list, lines) in self.lists.into_iter().enumerate() {
-            set(self.bits, list, lines);
+    fn run<L: Level>(self, level: L) -> FileCoverage {
+        let Merge {
+            lists: [executed, missing],
+            merged: Merged { bits, file },
+        } = self;
+        let greatest = |lines: &[u32]| lines.iter().fold(0, |greatest, &line| line.max(greatest));
+        let last = greatest(executed).max(greatest(missing)) as usize;
+        if last > LINES_PER_NUMBER * (executed.len() + missing.len() + 64) {
+            missing.iter().for_each(|&line| file.hits(line, 0));
+            executed.iter().for_each(|&line| file.hits(line, 1));
+            return file.take();
         }
-        rows(self.bits)
+        bits.resize(last / 64 + 1, [0; 2]);
+        set(bits, 0, executed);
+        set(bits, 1, missing);
+        push_rows(bits, file, level);
+        bits.clear();
+        file.take()
     }
 }
 
 /// Sets the bits of lines, most of which ascend.
 #[inline(always)]
-fn set(bits: &mut Bits, list: usize, lines: &[u32]) {
+fn set(bits: &mut [[u64; 2]], list: usize, lines: &[u32]) {
     let (mut at, mut word) = (0, 0);
     for &line in lines {
         let place = line as usize / 64;
@@ -173,27 +176,18 @@ fn set(bits: &mut Bits, list: usize, lines: &[u32]) {
     bits[at][list] |= word;
 }
 
-/// A row for each bit.
+/// Adds a row for each bit.
 #[inline(always)]
-fn rows(bits: &Bits) -> FileCoverage {
-    let count = bits
-        .iter()
-        .map(|[ran, missed]| (ran | missed).count_ones() as usize);
-    let count = count.sum();
-    let (mut lines, mut hits) = (vec![0; count], vec![0; count]);
-    let mut rows = lines.iter_mut().zip(&mut hits);
-    for (&[ran, missed], first) in bits.iter().zip((0..).step_by(64)) {
-        let mut all = ran | missed;
-        while all != 0
-            && let Some((line, hits)) = rows.next()
-        {
-            let at = all.trailing_zeros();
-            *line = first + at;
-            *hits = (ran >> at) & 1;
-            all &= all - 1;
-        }
+fn push_rows(bits: &[[u64; 2]], file: &mut FileBuilder, level: impl Level) {
+    let mut places = [0; 64];
+    for (&[ran, missed], first) in bits.iter().zip((0_u32..).step_by(64)) {
+        let all = ran | missed;
+        let count = level.places(all, 0, 0, &mut places);
+        let ran = level.extract(ran, all);
+        let lines: [u32; 64] = std::array::from_fn(|at| first.wrapping_add(places[at].into()));
+        let hits: [u64; 64] = std::array::from_fn(|at| ran >> at & 1);
+        file.plain(&lines[..count], &hits[..count]);
     }
-    FileCoverage::of_plain(lines, hits)
 }
 
 /// The files of a document, and which keys it has.
@@ -262,7 +256,7 @@ fn read_files<'a>(cursor: &mut Cursor<'a>) -> Step<Vec<Entry<'a>>> {
 struct Reader {
     executed: Lines,
     missing: Lines,
-    bits: Bits,
+    merged: Merged,
 }
 
 impl Reader {
@@ -285,7 +279,7 @@ impl Reader {
             List::Absent => Err(Failure::fails(format!("coverage.py: {name} has no {key}"))),
         };
         let both = check(executed, "executed_lines").and(check(missing, "missing_lines"));
-        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.bits)))
+        Ok(both.map(|()| merge(&self.executed, &self.missing, &mut self.merged)))
     }
 }
 

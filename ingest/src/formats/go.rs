@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind, State};
-use engine::simd::{Level, Work, widely};
+use engine::simd::{self, Level, Work, widely};
 use hashbrown::{HashMap, HashSet};
 use memchr::memchr;
 
@@ -174,10 +174,11 @@ impl<'a> Lines<'a> {
 
     /// Takes the run of ordinary lines that start like the last.
     #[inline(always)]
-    fn take_plain(&mut self, start: &[u8], regions: &mut Vec<Region>) {
+    fn take_plain(&mut self, start: &[u8], regions: &mut Vec<Region>, level: impl Level) {
         while let Some(behind) = self.rest.strip_prefix(start)
-            && let Some((region, length)) = plain_region(behind)
+            && let Some((region, length)) = plain_region(behind, level)
         {
+            simd::prefetch(self.rest);
             self.rest = &behind[length..];
             self.add(region, regions);
         }
@@ -213,8 +214,8 @@ impl Work for TakePlain<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Level>(self, _: L) {
-        self.lines.take_plain(self.start, self.regions);
+    fn run<L: Level>(self, level: L) {
+        self.lines.take_plain(self.start, self.regions, level);
     }
 }
 
@@ -241,8 +242,8 @@ fn any_line(line: &[u8]) -> Result<Option<(&[u8], Region)>> {
 
 /// `sl.sc,el.ec statements hits` with single blanks, its line break included.
 #[inline(always)]
-fn plain_region(text: &[u8]) -> Option<(Region, usize)> {
-    let mut window = Window::new(text)?;
+fn plain_region(text: &[u8], level: impl Level) -> Option<(Region, usize)> {
+    let mut window = Window::new(text, level)?;
     let mut next = || window.next_other();
     let (a, b, c, d, e, end) = (next(), next(), next(), next(), next(), next());
     let is_spelt = (window.byte(a) == b'.')

@@ -1,24 +1,28 @@
 //! LCOV tracefiles. Source: geninfo(1), "TRACEFILE FORMAT".
 
 use engine::model::{ArmId, Branch, Coverage, FileBuilder, FileCoverage, Kind};
-use engine::simd::{Form, Level, Work, widely};
+use engine::simd::{Field, Level, ROW_END, ROWS, RowForm, Work, widely};
 use memchr::{memchr, memmem};
 
 use super::Context;
 use super::pieces::{cut, read_pieces};
 use crate::error::{Failure, Result};
 use crate::fields::Fields;
-use crate::number::{checked, checked_pair, count, integer, truncated};
+use crate::number::{checked, count, integer, truncated};
 use crate::report_fixes::IgnoredLines;
 
 const END: &[u8] = b"end_of_record";
 /// Arms of one record that are kept before repeated ones are dropped, at least.
 const MIN_ARMS: usize = 1 << 16;
-/// Fields of a `DA` and of a `BRDA` line.
-const LINE_FIELDS: usize = 2;
-const ARM_FIELDS: usize = 4;
-/// The most lines that are read before they are kept.
-const RUN: usize = 128;
+/// `DA:line,hits`
+const LINE: RowForm<2> = RowForm::new(b"DA:", [Field::Positive(7), Field::Number(8)]);
+/// `BRDA:line,block,branch,taken`
+const ARM: RowForm<4> = RowForm::new(
+    b"BRDA:",
+    [Field::Positive(7), Field::Any, Field::Any, Field::Any],
+);
+/// Fields of lines that are read at once.
+const FIELDS: usize = 4 * ROWS;
 /// Bytes that an ordinary line has at most, and those that are looked at to read it.
 const SHORT: usize = 32;
 const NEAR: usize = SHORT + 8;
@@ -112,7 +116,7 @@ impl<'c> Record<'c> {
     #[inline(always)]
     fn take_plain(&mut self, fields: &mut Fields<'_>, level: impl Level) {
         loop {
-            fields.look(ARM_FIELDS, level);
+            fields.look(FIELDS, level);
             let at = fields.at();
             self.take_lines(fields, level);
             if !self.javascript {
@@ -125,47 +129,57 @@ impl<'c> Record<'c> {
         }
     }
 
-    /// Takes a run of ordinary `DA` lines, as far as the places of their ends are known. One line need not be read for
-    /// the next to be found, so the processor reads several at once.
+    // What is done when all rows that are read at once are of the form does not depend on how many there are: so the
+    // processor goes on with the next before it knows.
+
+    /// Takes a run of ordinary `DA` lines, as far as the places of their ends are known.
     #[inline(always)]
     fn take_lines(&mut self, fields: &mut Fields<'_>, level: impl Level) {
-        let (text, mut start) = (fields.seen(), fields.start());
-        let (mut lines, mut hits) = ([0; RUN], [0; RUN]);
-        let mut taken = 0;
-        for &[comma, end] in fields.ends().as_chunks::<LINE_FIELDS>().0.iter().take(RUN) {
-            let end = usize::from(end);
-            let Some(line) = plain_line(level, text, start, comma.into(), end) else {
-                break;
-            };
-            (lines[taken], hits[taken]) = line;
-            taken += 1;
-            start = end + 1;
-        }
-        fields.pass(LINE_FIELDS * taken, start);
-        match self.ignored {
-            None => self.lines.plain(&lines[..taken], &hits[..taken]),
-            Some(_) => {
-                let lines = lines[..taken].iter().zip(&hits);
-                lines.for_each(|(&line, &hits)| self.push_line(line, hits));
+        loop {
+            let ([lines, hits], rows) = fields.rows(&LINE, level);
+            let lines = lines.map(|line| line as u32);
+            if rows < ROWS {
+                self.push_lines(&lines[..rows], &hits[..rows]);
+                return fields.pass_rows::<2>(rows);
             }
+            self.push_lines(&lines, &hits);
+            fields.pass_rows::<2>(ROWS);
+        }
+    }
+
+    #[inline(always)]
+    fn push_lines(&mut self, lines: &[u32], hits: &[u64]) {
+        if self.ignored.is_none() {
+            return self.lines.plain(lines, hits);
+        }
+        for (&line, &hits) in lines.iter().zip(hits) {
+            self.push_line(line, hits);
         }
     }
 
     /// Takes a run of ordinary `BRDA` lines, as far as the places of their ends are known.
     #[inline(always)]
     fn take_arms(&mut self, fields: &mut Fields<'_>, level: impl Level) {
-        let (text, mut start) = (fields.seen(), fields.start());
-        let mut taken = 0;
-        for ends in fields.ends().as_chunks::<ARM_FIELDS>().0 {
-            let ends = ends.map(usize::from);
-            let Some(arm) = plain_arm(level, text, start, ends) else {
-                break;
+        let text = fields.seen();
+        loop {
+            let ([lines, ..], rows) = fields.rows(&ARM, level);
+            let Some(ends) = fields.next_rows::<4>() else {
+                return;
             };
-            self.push_arm(arm);
-            taken += 1;
-            start = ends[ARM_FIELDS - 1] + 1;
+            let arms = lines.iter().zip(*ends).take(rows);
+            let mut taken = 0;
+            for (&line, ends) in arms {
+                let Some(arm) = plain_arm(text, line as u32, ends) else {
+                    break;
+                };
+                self.push_arm(arm);
+                taken += 1;
+            }
+            if taken < ROWS {
+                return fields.pass_rows::<4>(taken);
+            }
+            fields.pass_rows::<4>(ROWS);
         }
-        fields.pass(ARM_FIELDS * taken, start);
     }
 
     /// Takes a run of ordinary `FN` and `FNDA` lines, as far as the places of their ends are known.
@@ -190,10 +204,10 @@ impl<'c> Record<'c> {
             }
             // A name may hold commas.
             let mut ends = fields.ends()[passed..].iter();
-            let Some(fields_of_line) = ends.position(|&end| text[usize::from(end)] == b'\n') else {
+            let Some(fields_of_line) = ends.position(|&end| end & ROW_END != 0) else {
                 break;
             };
-            start = usize::from(fields.ends()[passed + fields_of_line]) + 1;
+            start = usize::from(fields.ends()[passed + fields_of_line] & !ROW_END) + 1;
             passed += fields_of_line + 1;
         }
         fields.pass(passed, start);
@@ -480,106 +494,24 @@ fn branch<'a>(
     }
 }
 
-/// The forms of `DA` lines whose numbers have so many digits, and one more.
-static LINE_FORMS: [[Form; Form::DIGITS]; Form::DIGITS] = {
-    let mut forms = [[Form::new(); Form::DIGITS]; Form::DIGITS];
-    let mut at = 0;
-    while at < Form::DIGITS * Form::DIGITS {
-        let (line, hits) = (at / Form::DIGITS, at % Form::DIGITS);
-        forms[line][hits] = Form::new()
-            .then(b"DA:")
-            .then_number(line + 1)
-            .then(b",")
-            .then_number(hits + 1)
-            .then(b"\n");
-        at += 1;
-    }
-    forms
-};
-
-/// `DA:line,hits` from `start` on, with nothing odd about it and a line break: (line, hits).
+/// The arm of a line of the form [`ARM`], of which `ends` are the places in the text, with nothing odd about it.
 #[inline(always)]
-fn plain_line(
-    level: impl Level,
-    text: &[u8],
-    start: usize,
-    comma: usize,
-    end: usize,
-) -> Option<(u32, u64)> {
-    const KEY: usize = b"DA:".len();
-    let text: &[u8; NEAR] = text.get(start..)?.first_chunk()?;
-    let (comma, end) = (comma - start, end - start);
-    let (digits, of_hits) = (comma.wrapping_sub(KEY), end.wrapping_sub(comma + 1));
-    // Nearly all are so short.
-    if let Some(form) = LINE_FORMS
-        .get(digits.wrapping_sub(1))
-        .and_then(|forms| forms.get(of_hits.wrapping_sub(1)))
-    {
-        let [line, hits, ..] = level.read(form, text.first_chunk()?)?;
-        return (text[KEY] != b'0').then_some((line, hits.into()));
-    }
-    let is_plain = text.starts_with(b"DA:")
-        & (text[KEY] != b'0')
-        & (text[comma % SHORT] == b',')
-        & (text[end % SHORT] == b'\n')
-        & (1..8).contains(&digits)
-        & (1..9).contains(&of_hits);
-    if !is_plain {
-        return None;
-    }
-    let (line, hits) = checked_pair((word(text, KEY), digits), (word(text, comma + 1), of_hits))?;
-    Some((line as u32, hits))
-}
-
-/// The forms of `BRDA` lines as far as the line, of so many digits, and one more.
-static ARM_FORMS: [Form; Form::DIGITS] = {
-    let mut forms = [Form::new(); Form::DIGITS];
-    let mut at = 0;
-    while at < Form::DIGITS {
-        forms[at] = Form::new().then(b"BRDA:").then_number(at + 1).then(b",");
-        at += 1;
-    }
-    forms
-};
-
-/// `BRDA:line,block,branch,taken` from `start` on, with nothing odd about it and a line break.
-#[inline(always)]
-fn plain_arm(
-    level: impl Level,
-    text: &[u8],
-    start: usize,
-    ends: [usize; ARM_FIELDS],
-) -> Option<Arm> {
-    const KEY: usize = b"BRDA:".len();
+fn plain_arm(text: &[u8], line: u32, ends: [u16; 4]) -> Option<Arm> {
     const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
-    let text: &[u8; NEAR] = text.get(start..)?.first_chunk()?;
-    let [a, b, c, end] = ends.map(|end| end - start);
-    let (digits, name_length) = (a.wrapping_sub(KEY), c - a - 1);
-    let differ = (text[b % SHORT] ^ b',') | (text[c % SHORT] ^ b',') | (text[end % SHORT] ^ b'\n');
-    if differ != 0 || end >= SHORT || name_length > 8 {
-        return None;
-    }
-    let line = match ARM_FORMS.get(digits.wrapping_sub(1)) {
-        Some(form) => level.read(form, text.first_chunk()?)?[0],
-        None if (1..8).contains(&digits)
-            && text.starts_with(b"BRDA:")
-            && text[a % SHORT] == b',' =>
-        {
-            checked(word(text, KEY), digits)? as u32
-        }
-        None => return None,
-    };
-    let name = word(text, a + 1);
-    let is_single = end == c + 2;
-    let last = text[(end - 1) % SHORT];
+    let [before, comma, behind, end] = ends.map(|end| usize::from(end & !ROW_END));
+    let name_bytes = behind - before - 1;
+    let name: &[u8; 8] = text.get(before + 1..)?.first_chunk()?;
+    let last = *text.get(end - 1)?;
+    let is_single = end == behind + 2;
     let is_plain = last.is_ascii_digit() | (last == b'-') & is_single;
-    if !is_plain || name & NOT_ASCII & (u64::MAX >> (64 - 8 * name_length)) != 0 {
+    let odd = u64::from_le_bytes(*name) & NOT_ASCII;
+    if !is_plain || name_bytes > 8 || odd & (u64::MAX >> (64 - 8 * name_bytes)) != 0 {
         return None;
     }
     Some(Arm {
         line,
         taken: !(is_single & ((last == b'-') | (last == b'0'))),
-        id: ArmId::from_pair(&name.to_le_bytes(), b - a - 1, name_length),
+        id: ArmId::from_pair(name, comma - before - 1, name_bytes),
     })
 }
 
@@ -636,56 +568,26 @@ mod tests {
     use crate::report_fixes::Ignored;
     use crate::settings::Settings;
 
-    struct PlainLine<'a>(&'a [u8], usize, usize);
+    struct Look<'a, 't>(&'a mut Fields<'t>);
 
-    impl Work for PlainLine<'_> {
-        type Output = Option<(u32, u64)>;
-
-        fn run<L: Level>(self, level: L) -> Self::Output {
-            let PlainLine(text, comma, end) = self;
-            plain_line(level, text, 0, comma, end)
-        }
-    }
-
-    struct PlainArm<'a>(&'a [u8], [usize; ARM_FIELDS]);
-
-    impl Work for PlainArm<'_> {
-        type Output = Option<Arm>;
+    impl Work for Look<'_, '_> {
+        type Output = ([[u64; ROWS]; 4], usize);
 
         fn run<L: Level>(self, level: L) -> Self::Output {
-            plain_arm(level, self.0, 0, self.1)
+            self.0.look(FIELDS, level);
+            self.0.rows(&ARM, level)
         }
     }
 
     #[test]
-    fn lines_of_any_shape_are_plain_or_left_to_the_slower_reader() {
-        fn ends<const N: usize>(text: &str) -> Option<[usize; N]> {
-            let ends = text.match_indices([',', '\n']).map(|(at, _)| at);
-            ends.take(N).collect::<Vec<_>>().try_into().ok()
-        }
+    fn arms_of_any_shape_are_plain_or_left_to_the_slower_reader() {
         let padded = |text: &str| format!("{text}\n{}", "x".repeat(NEAR));
-        let line = |text: &str| {
-            let text = padded(text);
-            let [comma, end] = ends(&text)?;
-            widely(PlainLine(text.as_bytes(), comma, end))
-        };
-        assert_eq!(line("DA:12,345"), Some((12, 345)));
-        assert_eq!(line("DA:1234567,1234567"), Some((1_234_567, 1_234_567)));
-        for odd in [
-            "DA:0,1",
-            "DA:1,",
-            "DA:1,2,x",
-            "DA:1,123456789",
-            "DA:1,-1",
-            "DA:1,1\r",
-            "DA:1 ,1",
-            "DB:1,1",
-        ] {
-            assert_eq!(line(odd), None, "{odd}");
-        }
         let arm = |text: &str| {
             let text = padded(text);
-            let arm = widely(PlainArm(text.as_bytes(), ends(&text)?))?;
+            let mut fields = Fields::new(text.as_bytes());
+            let ([[line, ..], ..], rows) = widely(Look(&mut fields));
+            let ends = fields.next_rows()?.first().filter(|_| rows > 0)?;
+            let arm = plain_arm(text.as_bytes(), line as u32, *ends)?;
             Some((arm.line, arm.taken, arm.id.to_string()))
         };
         assert_eq!(arm("BRDA:7,0,12,-"), Some((7, false, "0:12".into())));
@@ -693,6 +595,7 @@ mod tests {
         assert_eq!(arm("BRDA:7,10,2,00"), Some((7, true, "10:2".into())));
         assert_eq!(arm("BRDA:7,e0,1,1"), Some((7, true, "e0:1".into())));
         for odd in [
+            "BRDA:0,0,1,1",
             "BRDA:7,0,1,1,1",
             "BRDA:7,12345,6789,1",
             "BRDA:7,0,1",
@@ -705,7 +608,7 @@ mod tests {
         }
         let function = |text: &str| {
             let text = padded(text);
-            let (line, name) = plain_function(text.as_bytes(), ends::<1>(&text)?[0])?;
+            let (line, name) = plain_function(text.as_bytes(), text.find([',', '\n'])?)?;
             Some((line, name[0]))
         };
         assert_eq!(function("FN:12,f"), Some((12, b'f')));

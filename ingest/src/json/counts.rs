@@ -1,14 +1,14 @@
 //! Lists of counts: where the elements of a whole window of the text are is found with bits, and only those that make
 //! a row are walked over.
 
-use engine::simd::{Level, Work, widely};
+use engine::simd::{self, Level, ROWS, Text, Work, widely};
 
 use super::{Cursor, Step, plain_count};
 use crate::formats::MAX_LINE;
-use crate::number::Window;
+use crate::number::{WINDOW_BYTES, Window};
 
 /// The most rows that a window can have: an element and what ends it are two bytes.
-const MAX_ROWS: usize = Window::BYTES / 2;
+const MAX_ROWS: usize = WINDOW_BYTES / 2;
 /// The most digits of a number that a window reads.
 const MAX_DIGITS: usize = 8;
 
@@ -94,9 +94,9 @@ impl Work for TakeCounts<'_, '_> {
     type Output = Step<bool>;
 
     #[inline(always)]
-    fn run<L: Level>(mut self, _: L) -> Step<bool> {
+    fn run<L: Level>(mut self, level: L) -> Step<bool> {
         loop {
-            self.windows();
+            self.windows(level);
             if !self.cursor.element(self.first)? {
                 return Ok(false);
             }
@@ -140,40 +140,67 @@ impl TakeCounts<'_, '_> {
 
     /// Reads elements, each with the comma before it, while windows have some whole.
     #[inline(always)]
-    fn windows(&mut self) {
+    fn windows(&mut self, level: impl Level) {
         while self.line.wrapping_sub(1) < MAX_LINE - MAX_ROWS as u32
             && self.cursor.rest().first() == Some(&b',')
-            && let Some(window) = Window::new(self.cursor.rest())
+            && let Some(text) = self.cursor.rest().first_chunk()
+            && let Some(window) = Window::new(text, level)
         {
+            simd::prefetch(self.cursor.rest());
             let marks = Marks::of(&window);
             let bytes = marks.whole_bytes(self.words);
             if bytes == 0 {
                 return;
             }
-            self.take(&window, &marks, bytes);
+            self.take(text, &marks, bytes, level);
             self.cursor.advance(bytes);
         }
     }
 
-    /// Takes the elements of the first bytes of a window.
+    /// Takes the elements of the first bytes of a window, with which the text starts.
     #[inline(always)]
-    fn take(&mut self, window: &Window<'_>, marks: &Marks, bytes: usize) {
+    fn take(&mut self, text: &Text, marks: &Marks, bytes: usize, level: impl Level) {
         let taken = (1 << bytes) - 1;
         let elements = marks.elements() & taken;
         let uncounted = marks.words(self.words, Word::Uncounted) & taken;
         let rows = marks.numbers & taken | uncounted;
-        let (mut lines, mut hits) = ([0; MAX_ROWS], [0; MAX_ROWS]);
-        for (row, start) in places(rows).enumerate() {
-            let length = (!marks.digits >> start).trailing_zeros() as usize;
-            lines[row % MAX_ROWS] = *self.line + before(elements, start);
-            hits[row % MAX_ROWS] = window.number(start, start + length);
+        // What does not count is a number without digits.
+        let ends = marks.number_ends() & (taken << 1) | uncounted;
+        let places = |bits: u64| {
+            let mut places = [0; WINDOW_BYTES];
+            level.places(bits, 0, 0, &mut places);
+            places
+        };
+        let lines = places(level.extract(rows, elements));
+        let (starts, ends) = (places(rows), places(ends));
+        let mut hits = [0; MAX_ROWS];
+        for ((hits, starts), ends) in (hits.as_chunks_mut::<ROWS>().0.iter_mut())
+            .zip(starts.as_chunks().0)
+            .zip(ends.as_chunks().0)
+            .take(rows.count_ones().div_ceil(ROWS as u32) as usize)
+        {
+            *hits = level.numbers(text, starts, ends);
         }
-        let first = self.counts.lines.len() as u32;
-        let places = places(uncounted).map(|start| first + before(rows, start));
-        self.counts.uncounted.extend(places);
-        let length = rows.count_ones() as usize % MAX_ROWS;
-        self.counts.lines.extend_from_slice(&lines[..length]);
-        self.counts.hits.extend_from_slice(&hits[..length]);
+        // As many are written always, and those too many taken back.
+        let counts = &mut *self.counts;
+        let first = counts.lines.len();
+        let widened = |places: &[u16; WINDOW_BYTES], from: u32| -> [u32; MAX_ROWS] {
+            std::array::from_fn(|at| from + u32::from(places[at]))
+        };
+        counts.lines.extend_from_slice(&widened(&lines, *self.line));
+        counts.hits.extend_from_slice(&hits);
+        counts.lines.truncate(first + rows.count_ones() as usize);
+        counts.hits.truncate(first + rows.count_ones() as usize);
+        if uncounted != 0 {
+            let places = places(level.extract(uncounted, rows));
+            let before = counts.uncounted.len();
+            counts
+                .uncounted
+                .extend_from_slice(&widened(&places, first as u32));
+            counts
+                .uncounted
+                .truncate(before + uncounted.count_ones() as usize);
+        }
         *self.line += elements.count_ones();
     }
 }
@@ -196,7 +223,7 @@ struct Marks {
 
 impl Marks {
     #[inline(always)]
-    fn of(window: &Window<'_>) -> Marks {
+    fn of(window: &Window<'_, impl Level>) -> Marks {
         let digits = window.digits();
         let (commas, closing) = (window.equal_to(b','), window.equal_to(b']'));
         let (nulls, minus_ones) = (nulls(window), minus_ones(window));
@@ -234,9 +261,15 @@ impl Marks {
         nulls | minus_ones
     }
 
+    /// What stands behind each number.
+    #[inline(always)]
+    fn number_ends(&self) -> u64 {
+        self.digits << 1 & !self.digits & !(self.minus_ones << 2)
+    }
+
     /// Where numbers start that are too long, or have a zero in front.
     #[inline(always)]
-    fn bad_numbers(&self, window: &Window<'_>) -> u64 {
+    fn bad_numbers(&self, window: &Window<'_, impl Level>) -> u64 {
         const { assert!(MAX_DIGITS == 8) };
         let two = self.digits & (self.digits >> 1);
         let four = two & (two >> 2);
@@ -267,7 +300,7 @@ fn is_minus_one(text: &[u8]) -> bool {
 }
 
 #[inline(always)]
-fn nulls(window: &Window<'_>) -> u64 {
+fn nulls(window: &Window<'_, impl Level>) -> u64 {
     let n = window.equal_to(b'n');
     if n == 0 {
         return 0;
@@ -277,7 +310,7 @@ fn nulls(window: &Window<'_>) -> u64 {
 }
 
 #[inline(always)]
-fn minus_ones(window: &Window<'_>) -> u64 {
+fn minus_ones(window: &Window<'_, impl Level>) -> u64 {
     let minus = window.equal_to(b'-');
     if minus == 0 {
         return 0;
@@ -287,7 +320,7 @@ fn minus_ones(window: &Window<'_>) -> u64 {
 
 /// The blanks among bytes that are not `known`.
 #[inline(always)]
-fn blanks(window: &Window<'_>, known: u64) -> u64 {
+fn blanks(window: &Window<'_, impl Level>, known: u64) -> u64 {
     let spaces = window.equal_to(b' ');
     if known | spaces == u64::MAX {
         return spaces;
@@ -301,22 +334,6 @@ fn odd_up_to(bits: u64) -> u64 {
     [1, 2, 4, 8, 16, 32]
         .iter()
         .fold(bits, |bits, by| bits ^ (bits << by))
-}
-
-/// The places of bits, from the lowest.
-#[inline(always)]
-fn places(mut bits: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let place = bits.trailing_zeros() as usize;
-        bits &= bits.wrapping_sub(1);
-        (place < Window::BYTES).then_some(place)
-    })
-}
-
-/// How many bits are set before a place.
-#[inline(always)]
-fn before(bits: u64, place: usize) -> u32 {
-    (bits & ((1 << place) - 1)).count_ones()
 }
 
 #[cfg(test)]

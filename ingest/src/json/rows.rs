@@ -1,9 +1,9 @@
 //! Rows of short numbers and truth values: where their cells end is found for a whole window of the text, and nothing
 //! branches on what a cell is.
 
-use engine::simd::equal_to;
+use engine::simd::{ZEROS, all_digits, equal_to};
 
-use crate::number::{ZEROS, all_digits, others};
+use crate::number::others;
 
 /// Bytes in which rows are looked for.
 const WINDOW_BYTES: usize = 64;
