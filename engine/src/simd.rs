@@ -267,14 +267,15 @@ pub struct Plain;
 
 impl Level for Plain {}
 
-/// Has the bytes fetched that stand some lines of the cache behind the start of a text, for a reader who takes so long over
-/// what he reads that the processor does not see ahead.
+/// How far ahead of what is read, in bytes, bytes are best fetched: some thousand are read in the time that memory takes.
+pub const AHEAD: usize = 2048;
+
+/// Has the bytes at a place of a text fetched, if there are any, for a reader who takes so long over what he reads that
+/// the processor does not see ahead.
 #[inline(always)]
-pub fn prefetch(text: &[u8]) {
-    /// Bytes, of which some thousand are read in the time that memory takes.
-    const AHEAD: usize = 2048;
+pub fn prefetch(text: &[u8], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(byte) = text.get(AHEAD) {
+    if let Some(byte) = text.get(at) {
         sse2::prefetch(byte);
     }
 }

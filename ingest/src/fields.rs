@@ -1,6 +1,6 @@
 //! Lines of text whose fields end with commas: the places of these are found many at once.
 
-use engine::simd::{self, Level, ROW_END, ROWS, RowForm, Text};
+use engine::simd::{self, AHEAD, Level, ROW_END, ROWS, RowForm, Text};
 
 /// Bytes that are looked at before the lines in them are read.
 const CHUNK: usize = 2048;
@@ -76,11 +76,7 @@ impl<'a> Fields<'a> {
         let (steps, rest) = text.as_chunks::<STEP>();
         let mut from = 0;
         for step in steps {
-            simd::prefetch(
-                self.text
-                    .get(self.from + usize::from(from)..)
-                    .unwrap_or_default(),
-            );
+            simd::prefetch(self.text, self.from + usize::from(from) + AHEAD);
             self.find_ends(step, from, level);
             from += STEP as u16;
         }

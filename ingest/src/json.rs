@@ -10,13 +10,13 @@ mod rows;
 
 use std::borrow::Cow;
 
-use engine::simd::{self, Field, Level, ROW_END, ROWS, RowForm, Work, widely};
+use engine::simd::{self, AHEAD, Field, Level, ROW_END, ROWS, RowForm, Work, widely};
 
 use crate::error::Failure;
 use crate::number::{WINDOW_BYTES, Window, digits};
 
 pub(crate) use counts::{Counts, Word, Words};
-pub(crate) use entries::{elements, entries, last_of_each};
+pub(crate) use entries::{Entry, each, elements, entries};
 use rows::short_rows;
 
 /// How deep values may be nested.
@@ -153,9 +153,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether all of the document is UTF-8, which skipping does not check.
     pub(crate) fn check_text(&self) -> Step<()> {
-        std::str::from_utf8(self.bytes)
-            .map(|_| ())
-            .map_err(|_| Stop::Broken)
+        check_text(self.bytes)
     }
 
     pub(crate) fn end(&mut self) -> Step<()> {
@@ -385,7 +383,7 @@ impl<'a> Cursor<'a> {
         while let Some(looked) = self.rest().first_chunk::<LOOKED>() {
             let (mut ends, mut found) = ([0; LOOKED + ROWS], 0);
             for (step, from) in looked.as_chunks().0.iter().zip((0..).step_by(64)) {
-                simd::prefetch(&self.rest()[usize::from(from)..]);
+                simd::prefetch(self.rest(), AHEAD + usize::from(from));
                 let commas = level.equal_to(step, b',');
                 if let Some(places) = ends[found..].first_chunk_mut() {
                     found += level.places(commas, commas, from, places);
@@ -691,7 +689,7 @@ impl Work for GoOn<'_> {
         let mut at = 0;
         loop {
             let rest = text.get(at..).unwrap_or_default();
-            simd::prefetch(rest);
+            simd::prefetch(rest, AHEAD);
             let goes_on = match rest.first_chunk() {
                 Some(block) => number_lists_go_on(block, is_nested, level),
                 None => {
@@ -701,10 +699,10 @@ impl Work for GoOn<'_> {
                 }
             };
             let bytes = (goes_on >> BEFORE).trailing_ones() as usize;
-            at += bytes;
             if bytes < NEW {
-                return at;
+                return at + bytes;
             }
+            at += NEW;
         }
     }
 }
@@ -774,6 +772,12 @@ fn plain_count(text: &[u8]) -> (u64, usize) {
         return (0, 0);
     }
     (value, length)
+}
+
+/// Whether bytes are UTF-8; most are ASCII.
+fn check_text(bytes: &[u8]) -> Step<()> {
+    let is_text = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
+    is_text.then_some(()).ok_or(Stop::Broken)
 }
 
 /// A text that stands in quotes and has escapes.

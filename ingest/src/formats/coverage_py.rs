@@ -3,12 +3,10 @@
 //! Read in one pass, without building the document. Keys of other formats, which go before this
 //! one, are watched for on the way.
 
-use std::borrow::Cow;
-
 use super::{Attempt, Context, FoundFile, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{Failure, Result};
-use crate::json::{self, Cursor, Integers, Step, Stop};
+use crate::json::{self, Cursor, Entry, Integers, Step, Stop};
 use engine::model::{FileBuilder, FileCoverage};
 use engine::simd::{Level, ROWS, Work, widely};
 
@@ -34,19 +32,19 @@ pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attem
 /// What was read of a document.
 struct Document<'a> {
     /// The files; what one lacks counts only once the document is known to be coverage.py's.
-    files: Vec<Entry<'a>>,
+    files: Files<'a>,
     /// Whether a key was seen that may mean another format.
     maybe_other: bool,
 }
 
-/// The name of a file, and the file.
-type Entry<'a> = (Cow<'a, str>, Result<FoundFile>);
+/// Files by their names.
+type Files<'a> = Vec<Entry<'a, Result<FoundFile>>>;
 
 impl Document<'_> {
     fn add(self, context: &mut Context<'_>) -> Result<()> {
-        for (name, file) in self.files {
-            let file = file?;
-            if let Some(path) = context.paths.fix(&name)?.filter(|path| !path.is_empty()) {
+        for Entry { key, value, .. } in json::each(self.files) {
+            let file = value?;
+            if let Some(path) = context.paths.fix(&key)?.filter(|path| !path.is_empty()) {
                 context.add_file(path, file);
             }
         }
@@ -117,7 +115,8 @@ impl Integers for Lines {
 struct Merged {
     /// Lines that ran and lines that did not: a bit for each, 64 in a row.
     bits: Vec<[u64; 2]>,
-    file: FileBuilder,
+    lines: Vec<u32>,
+    hits: Vec<u64>,
 }
 
 /// There may be so many lines for each that a report names, so that the bits cost no more than the report.
@@ -143,55 +142,72 @@ impl Work for Merge<'_> {
     fn run<L: Level>(self, level: L) -> FileCoverage {
         let Merge {
             lists: [executed, missing],
-            merged: Merged { bits, file },
+            merged,
         } = self;
         let greatest = |lines: &[u32]| lines.iter().fold(0, |greatest, &line| line.max(greatest));
         let last = greatest(executed).max(greatest(missing)) as usize;
         if last > LINES_PER_NUMBER * (executed.len() + missing.len() + 64) {
+            let mut file = FileBuilder::new();
             missing.iter().for_each(|&line| file.hits(line, 0));
             executed.iter().for_each(|&line| file.hits(line, 1));
-            return file.take();
+            return file.finish();
         }
+        let bits = &mut merged.bits;
         bits.resize(last / 64 + 1, [0; 2]);
         set(bits, 0, executed);
         set(bits, 1, missing);
-        push_rows(bits, file, level);
-        bits.clear();
-        file.take()
+        merged.take(level)
+    }
+}
+
+impl Merged {
+    /// The file of which the bits are set, a row for each.
+    #[inline(always)]
+    fn take(&mut self, level: impl Level) -> FileCoverage {
+        self.lines.clear();
+        self.hits.clear();
+        let mut places = [0; 64];
+        for (&[ran, missed], first) in self.bits.iter().zip((0_u32..).step_by(64)) {
+            let all = ran | missed;
+            let rows = self.lines.len() + level.places(all, 0, 0, &mut places);
+            let ran = level.extract(ran, all);
+            // As many are written always, and those too many taken back.
+            let lines: [u32; 64] = std::array::from_fn(|at| first.wrapping_add(places[at].into()));
+            let hits: [u64; 64] = std::array::from_fn(|at| ran >> at & 1);
+            self.lines.extend_from_slice(&lines);
+            self.hits.extend_from_slice(&hits);
+            self.lines.truncate(rows);
+            self.hits.truncate(rows);
+        }
+        self.bits.clear();
+        FileCoverage::of_plain(self.lines.clone(), self.hits.clone())
     }
 }
 
 /// Sets the bits of lines, most of which ascend.
 #[inline(always)]
 fn set(bits: &mut [[u64; 2]], list: usize, lines: &[u32]) {
-    let (mut at, mut word) = (0, 0);
-    for &line in lines {
-        let place = line as usize / 64;
-        if place != at {
-            bits[at][list] |= word;
-            (at, word) = (place, 0);
+    let (many, rest) = lines.as_chunks::<ROWS>();
+    let bit = |line: u32| 1_u64 << (line % 64);
+    for lines in many {
+        let place = lines[0] / 64;
+        let elsewhere = lines
+            .iter()
+            .fold(0, |any, line| any | ((line / 64) ^ place));
+        if elsewhere == 0 {
+            bits[place as usize][list] |= lines.iter().fold(0, |bits, &line| bits | bit(line));
+        } else {
+            let mut set = |&line: &u32| bits[line as usize / 64][list] |= bit(line);
+            lines.iter().for_each(&mut set);
         }
-        word |= 1_u64 << (line % 64);
     }
-    bits[at][list] |= word;
-}
-
-/// Adds a row for each bit.
-#[inline(always)]
-fn push_rows(bits: &[[u64; 2]], file: &mut FileBuilder, level: impl Level) {
-    let mut places = [0; 64];
-    for (&[ran, missed], first) in bits.iter().zip((0_u32..).step_by(64)) {
-        let all = ran | missed;
-        let count = level.places(all, 0, 0, &mut places);
-        let ran = level.extract(ran, all);
-        let lines: [u32; 64] = std::array::from_fn(|at| first.wrapping_add(places[at].into()));
-        let hits: [u64; 64] = std::array::from_fn(|at| ran >> at & 1);
-        file.plain(&lines[..count], &hits[..count]);
+    for &line in rest {
+        bits[line as usize / 64][list] |= bit(line);
     }
 }
 
 /// The files of a document, and which keys it has.
-fn document(content: &[u8]) -> Step<(Vec<Entry<'_>>, Keys)> {
+fn document(content: &[u8]) -> Step<(Files<'_>, Keys)> {
     let mut cursor = Cursor::new(content);
     let mut keys = Keys::default();
     let (mut files, mut files_wrong) = (Vec::new(), false);
@@ -233,22 +249,20 @@ fn meta(cursor: &mut Cursor<'_>, keys: &mut Keys) -> Step<()> {
     })
 }
 
-fn read_files<'a>(cursor: &mut Cursor<'a>) -> Step<Vec<Entry<'a>>> {
-    let files = json::entries(
+fn read_files<'a>(cursor: &mut Cursor<'a>) -> Step<Files<'a>> {
+    json::entries(
         cursor,
         br#""executed_lines""#,
-        |reader: &mut Reader, cursor, name| {
-            let file = match cursor.peek()? {
-                b'{' => reader.file(cursor, &name)?,
-                _ => {
-                    cursor.skip()?;
-                    Err(Failure::fails(format!("coverage.py: {name} is no object")))
-                }
-            };
-            Ok((name, file))
+        |reader: &mut Reader, cursor, name| match cursor.peek()? {
+            b'{' => reader.file(cursor, name),
+            _ => {
+                cursor.skip()?;
+                Ok(Err(Failure::fails(format!(
+                    "coverage.py: {name} is no object"
+                ))))
+            }
         },
-    )?;
-    Ok(json::last_of_each(files, |(name, _)| name))
+    )
 }
 
 /// Reads files one by one; what it needs for one takes the place of what the last one had.

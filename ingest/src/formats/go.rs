@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind, State};
-use engine::simd::{self, Level, Work, widely};
+use engine::simd::{self, AHEAD, Level, Work, widely};
 use hashbrown::{HashMap, HashSet};
 use memchr::memchr;
 
@@ -178,7 +178,7 @@ impl<'a> Lines<'a> {
         while let Some(behind) = self.rest.strip_prefix(start)
             && let Some((region, length)) = plain_region(behind, level)
         {
-            simd::prefetch(self.rest);
+            simd::prefetch(self.rest, AHEAD);
             self.rest = &behind[length..];
             self.add(region, regions);
         }

@@ -1,7 +1,7 @@
 //! Lists of counts: where the elements of a whole window of the text are is found with bits, and only those that make
 //! a row are walked over.
 
-use engine::simd::{self, Level, ROWS, Text, Work, widely};
+use engine::simd::{self, AHEAD, Level, ROWS, Text, Work, widely};
 
 use super::{Cursor, Step, plain_count};
 use crate::formats::MAX_LINE;
@@ -146,7 +146,7 @@ impl TakeCounts<'_, '_> {
             && let Some(text) = self.cursor.rest().first_chunk()
             && let Some(window) = Window::new(text, level)
         {
-            simd::prefetch(self.cursor.rest());
+            simd::prefetch(self.cursor.rest(), AHEAD);
             let marks = Marks::of(&window);
             let bytes = marks.whole_bytes(self.words);
             if bytes == 0 {

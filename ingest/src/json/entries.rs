@@ -5,12 +5,14 @@
 //! and nothing else: what comes of it is what would if they were read one after the other.
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
-use hashbrown::HashMap;
+use engine::simd;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use memchr::memmem::Finder;
 use rayon::prelude::*;
 
-use super::{Cursor, Step, Stop};
+use super::{Cursor, Step, Stop, check_text};
 
 /// Entries are read in pieces of about so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -22,15 +24,44 @@ const MAX_GUESSES: usize = 4;
 /// The longest key that is looked for where an entry may start, in bytes.
 const MAX_KEY_BYTES: usize = 4 << 10;
 
-/// Reads the entries of the object at the cursor. `read` gets a reader of its piece, the cursor at
-/// the value and the key; it must read or skip the value. `opening` is the key, in quotes, that the
-/// values have first as a rule.
+/// An entry of an object.
+pub(crate) struct Entry<'a, T> {
+    pub(crate) key: Cow<'a, str>,
+    pub(crate) value: T,
+    /// Of the key.
+    hash: u64,
+}
+
+/// Reads the entries of the object at the cursor; of those with one key the last, in the place of the first. `read` gets a
+/// reader of its piece, the cursor at the value and the key; it must read or skip the value. `opening` is the key, in
+/// quotes, that the values have first as a rule.
 pub(crate) fn entries<'a, R: Default, T: Send>(
     cursor: &mut Cursor<'a>,
     opening: &[u8],
-    read: impl Fn(&mut R, &mut Cursor<'a>, Cow<'a, str>) -> Step<T> + Sync,
-) -> Step<Vec<T>> {
-    read_pieces(cursor, Shape::Object, Some(opening), read)
+    read: impl Fn(&mut R, &mut Cursor<'a>, &str) -> Step<T> + Sync,
+) -> Step<Vec<Entry<'a, T>>> {
+    let hasher = DefaultHashBuilder::default();
+    let read = |reader: &mut R, cursor: &mut Cursor<'a>, key: Cow<'a, str>| {
+        Ok(Entry {
+            hash: hasher.hash_one(&*key), // it is at hand now
+            value: read(reader, cursor, &key)?,
+            key,
+        })
+    };
+    read_pieces(cursor, Shape::Object, Some(opening), read).map(last_of_each)
+}
+
+/// Passes entries one by one, of which the keys are looked at.
+pub(crate) fn each<T>(entries: Vec<Entry<'_, T>>) -> impl Iterator<Item = Entry<'_, T>> {
+    /// The key of the entry so many further on is fetched meanwhile.
+    const AHEAD: usize = 8;
+    let mut entries = entries.into_iter();
+    std::iter::from_fn(move || {
+        if let Some(entry) = entries.as_slice().get(AHEAD) {
+            simd::prefetch(entry.key.as_bytes(), 0);
+        }
+        entries.next()
+    })
 }
 
 /// Reads the elements of the array at the cursor, as [`entries`] does those of an object; without `opening` one after the
@@ -100,7 +131,10 @@ fn read_pieces<'a, R: Default, T: Send>(
             .next_if(|piece| piece.start == at && piece.end.is_ok())
             .unwrap_or_else(|| Piece::read(bytes, shape, at, limit, &read));
         let (end, closes) = piece.end?;
-        all.extend(piece.entries);
+        match all.is_empty() {
+            true => all = piece.entries,
+            false => all.extend(piece.entries),
+        }
         at = end;
         if closes {
             cursor.at = at;
@@ -109,29 +143,28 @@ fn read_pieces<'a, R: Default, T: Send>(
     }
 }
 
-/// Of entries with the same name the last, in the place of the first.
-pub(crate) fn last_of_each<T>(entries: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
-    let mut seen = HashMap::with_capacity(entries.len());
-    let places: Vec<usize> = entries
-        .iter()
-        .map(|entry| {
-            let next = seen.len();
-            *seen.entry(name(entry)).or_insert(next)
-        })
-        .collect();
-    let distinct = seen.len();
-    drop(seen); // it borrows the names
-    if distinct == entries.len() {
+/// Of entries with the same key the last, in the place of the first.
+fn last_of_each<T>(entries: Vec<Entry<'_, T>>) -> Vec<Entry<'_, T>> {
+    let mut places: HashTable<(u64, usize)> = HashTable::with_capacity(entries.len());
+    let mut first_of = |at: usize, entry: &Entry<'_, T>| {
+        let same = |&(hash, at): &(u64, usize)| hash == entry.hash && entries[at].key == entry.key;
+        let place = places.entry(entry.hash, same, |place| place.0);
+        place.or_insert((entry.hash, at)).get().1
+    };
+    let is_first = |(at, entry): (usize, &Entry<'_, T>)| first_of(at, entry) == at;
+    if entries.iter().enumerate().all(is_first) {
         return entries;
     }
-    let mut kept: Vec<T> = Vec::with_capacity(distinct);
-    for (place, entry) in places.into_iter().zip(entries) {
-        match kept.get_mut(place) {
-            Some(before) => *before = entry,
-            None => kept.push(entry),
-        }
+    let firsts: Vec<usize> = (0..)
+        .zip(&entries)
+        .map(|(at, entry)| first_of(at, entry))
+        .collect();
+    let mut kept: Vec<Option<Entry<'_, T>>> = Vec::with_capacity(entries.len());
+    for (first, entry) in firsts.into_iter().zip(entries) {
+        kept.push(None);
+        kept[first] = Some(entry);
     }
-    kept
+    kept.into_iter().flatten().collect()
 }
 
 /// Entries that follow each other.
@@ -195,7 +228,7 @@ fn entry<'a, R, T>(
         _ => return Err(Stop::Broken),
     };
     cursor.at += 1;
-    std::str::from_utf8(&cursor.bytes[start..cursor.at]).map_err(|_| Stop::Broken)?;
+    check_text(&cursor.bytes[start..cursor.at])?;
     Ok(closes)
 }
 
@@ -249,11 +282,11 @@ mod tests {
 
     fn sums(document: &str) -> Step<Vec<(String, u64)>> {
         let mut cursor = Cursor::new(document.as_bytes());
-        let all = entries(&mut cursor, b"\"n\"", |_: &mut (), cursor, key| {
-            Ok((key.into_owned(), sum(cursor)?))
-        })?;
+        let all = entries(&mut cursor, b"\"n\"", |_: &mut (), cursor, _| sum(cursor))?;
         cursor.end()?;
-        Ok(all)
+        Ok(each(all)
+            .map(|entry| (entry.key.into_owned(), entry.value))
+            .collect())
     }
 
     fn sums_of_array(document: &str) -> Step<Vec<u64>> {
@@ -294,5 +327,8 @@ mod tests {
         assert!(sums(&document.replace(" , ", " ")).is_err());
         assert!(sums("{\"a\":{},}").is_err());
         assert_eq!(sums("{ }").unwrap(), []);
+        let again = sums(r#"{"a": {"n": [1]}, "b": {"n": [2]}, "\u0061": {"n": [3]}, "c": {}}"#);
+        let expected = [("a", 3), ("b", 2), ("c", 0)].map(|(key, sum)| (key.to_owned(), sum));
+        assert_eq!(again.unwrap(), expected);
     }
 }

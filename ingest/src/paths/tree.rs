@@ -16,6 +16,9 @@ const MAX_CANDIDATES: usize = 64;
 const MAX_COMPARED_CHARS: usize = 1000;
 
 /// The files of a repository.
+///
+/// Reports mostly name files in the order of the network, so what belongs to a file stands in that order, too: then most of it
+/// is at hand when the file before was found.
 #[derive(Default)]
 pub(super) struct Tree {
     /// Paths and folded paths of `files`.
@@ -23,69 +26,123 @@ pub(super) struct Tree {
     /// Files whose folded names have one hash stand together, ordered by their folded paths read from
     /// the end.
     files: Vec<File>,
-    runs: HashTable<Run>,
+    runs: Vec<Run>,
+    /// Places in `runs`, by their hashes.
+    places: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
-/// Where a path and its folded path stand in the text; the same place when they are equal.
-#[derive(Clone)]
+/// Where a path stands in the text, and behind it its folded path, which has no bytes when they are equal.
+#[derive(Clone, Copy, Default)]
 struct File {
-    path: Range<usize>,
-    folded: Range<usize>,
+    start: usize,
+    path_bytes: u32,
+    folded_bytes: u32,
+}
+
+impl File {
+    fn path(&self) -> Range<usize> {
+        self.start..self.start + self.path_bytes as usize
+    }
+
+    fn folded(&self) -> Range<usize> {
+        match (self.path(), self.folded_bytes as usize) {
+            (path, 0) => path,
+            (path, bytes) => path.end..path.end + bytes,
+        }
+    }
 }
 
 /// Files whose folded names have one hash; nearly always of one name.
 struct Run {
     hash: u64,
-    files: Range<usize>,
+    files: Range<u32>,
+}
+
+impl Run {
+    fn files(&self) -> Range<usize> {
+        self.files.start as usize..self.files.end as usize
+    }
 }
 
 impl Tree {
-    /// The tree of a list of paths. Linear, apart from sorting numbers, and the files of one name.
+    /// The tree of a list of paths, less than 2^32 in all. Linear, apart from sorting the files of one name.
     pub(super) fn new<'a>(network: impl IntoIterator<Item = &'a str>) -> Tree {
         let mut tree = Tree::default();
         let paths = network.into_iter().filter(|path| !path.trim().is_empty());
-        let listed: Vec<File> = paths.map(|path| tree.write(&for_tree(path))).collect();
-        let hash = |file: &File| {
-            tree.hasher
-                .hash_one(name_of(&tree.text[file.folded.clone()]))
-        };
-        let mut order: Vec<(u64, usize)> = listed.iter().map(hash).zip(0..).collect();
-        order.sort_unstable(); // of one hash, the network's order decides
-        tree.files.reserve(listed.len());
-        tree.runs.reserve(listed.len(), |run| run.hash);
-        for run in order.chunk_by(|a, b| a.0 == b.0) {
-            tree.add_run(run[0].0, run.iter().map(|&(_, i)| listed[i].clone()));
+        let listed: Vec<File> = paths
+            .filter_map(|path| tree.write(&for_tree(path)))
+            .collect();
+        tree.runs.reserve(listed.len());
+        tree.places.reserve(listed.len(), |_| 0);
+        let run_of: Vec<u32> = listed.iter().map(|file| tree.count(file)).collect();
+        let mut start = 0;
+        for run in &mut tree.runs {
+            let count = run.files.end;
+            run.files = start..start;
+            start += count;
         }
+        tree.files = vec![File::default(); listed.len()];
+        for (file, run) in listed.into_iter().zip(run_of) {
+            let files = &mut tree.runs[run as usize].files;
+            tree.files[files.end as usize] = file;
+            files.end += 1;
+        }
+        tree.sort_runs();
         tree
     }
 
-    fn write(&mut self, path: &str) -> File {
-        let place = |text: &mut String, path: &str| {
-            text.push_str(path);
-            text.len() - path.len()..text.len()
-        };
-        let at = place(&mut self.text, path);
-        let folded = match folded(path) {
-            Cow::Borrowed(_) => at.clone(),
-            Cow::Owned(folded) => place(&mut self.text, &folded),
-        };
-        File { path: at, folded }
+    /// Writes a path; `None` for one of 4 GiB.
+    fn write(&mut self, path: &str) -> Option<File> {
+        let (start, path_bytes) = (self.text.len(), u32::try_from(path.len()).ok()?);
+        self.text.push_str(path);
+        if let Cow::Owned(folded) = folded(path) {
+            self.text.push_str(&folded);
+        }
+        let folded_bytes = self.text.len() - start - path.len();
+        Some(File {
+            start,
+            path_bytes,
+            folded_bytes: u32::try_from(folded_bytes).ok()?,
+        })
     }
 
-    fn add_run(&mut self, hash: u64, files: impl Iterator<Item = File>) {
-        let start = self.files.len();
-        self.files.extend(files);
-        if self.files.len() - start > 1 {
-            let text = &self.text;
-            let mut run = self.files.split_off(start);
-            run.sort_by(|a, b| compare(&text[a.folded.clone()], &text[b.folded.clone()])); // stable
-            run.dedup_by(|b, a| text[a.path.clone()] == text[b.path.clone()]);
-            self.files.extend(run);
+    /// Counts a file in its run; gives the run.
+    fn count(&mut self, file: &File) -> u32 {
+        let hash = self.hasher.hash_one(name_of(self.folded(file)));
+        let runs = &mut self.runs;
+        let place = self.places.entry(
+            hash,
+            |&place| runs[place as usize].hash == hash,
+            |&place| runs[place as usize].hash,
+        );
+        let place = *place.or_insert(runs.len() as u32).get();
+        if place as usize == runs.len() {
+            runs.push(Run { hash, files: 0..0 });
         }
-        let files = start..self.files.len();
-        self.runs
-            .insert_unique(hash, Run { hash, files }, |run| run.hash);
+        runs[place as usize].files.end += 1;
+        place
+    }
+
+    /// Orders the files of each run, each once.
+    fn sort_runs(&mut self) {
+        let text = &self.text;
+        for run in &mut self.runs {
+            let files = run.files();
+            if files.len() == 1 {
+                continue;
+            }
+            let files = &mut self.files[files];
+            files.sort_by(|a, b| compare(&text[a.folded()], &text[b.folded()])); // stable
+            let mut kept = 1;
+            for at in 1..files.len() {
+                if text[files[at].path()] != text[files[kept - 1].path()] {
+                    files[kept] = files[at];
+                    kept += 1;
+                }
+            }
+            run.files.end = run.files.start + kept as u32;
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -93,11 +150,11 @@ impl Tree {
     }
 
     fn path(&self, file: &File) -> &str {
-        &self.text[file.path.clone()]
+        &self.text[file.path()]
     }
 
     fn folded(&self, file: &File) -> &str {
-        &self.text[file.folded.clone()]
+        &self.text[file.folded()]
     }
 
     /// The file that a path of a report means; `None` when there is none or several are as likely.
@@ -116,17 +173,18 @@ impl Tree {
     /// Where the files of a folded name stand.
     fn named(&self, name: &str) -> Option<Range<usize>> {
         let hash = self.hasher.hash_one(name);
-        let run = self.runs.find(hash, |run| run.hash == hash)?;
-        if let [file] = &self.files[run.files.clone()] {
-            return (name_of(self.folded(file)) == name).then(|| run.files.clone());
+        let is_it = |&place: &u32| self.runs[place as usize].hash == hash;
+        let files = self.runs[*self.places.find(hash, is_it)? as usize].files();
+        if let [file] = &self.files[files.clone()] {
+            return (name_of(self.folded(file)) == name).then_some(files);
         }
-        let found = self.narrow(&run.files, "", name);
+        let found = self.narrow(&files, "", name);
         (!found.is_empty()).then_some(found)
     }
 
     /// How many files there are.
     pub(super) fn len(&self) -> usize {
-        self.files.len()
+        self.runs.iter().map(|run| run.files.len()).sum()
     }
 
     /// Whether there is a file of this very path.
@@ -179,7 +237,7 @@ impl Tree {
 
     /// Of files that share the end `end`, those that are no longer.
     fn whole(&self, range: &Range<usize>, end: &str) -> Range<usize> {
-        let is_whole = |file: &File| file.folded.len() == end.len();
+        let is_whole = |file: &File| file.folded().len() == end.len();
         range.start..range.start + self.files[range.clone()].partition_point(is_whole)
     }
 
@@ -206,7 +264,7 @@ impl Tree {
         if !before.is_some_and(|before| before.is_empty() || before.ends_with('/')) {
             return &[];
         }
-        let count = files.partition_point(|file| file.folded.len() == first.len());
+        let count = files.partition_point(|file| file.folded().len() == first.len());
         &files[..count.min(MAX_CANDIDATES)]
     }
 
@@ -216,7 +274,7 @@ impl Tree {
             return files.first().copied();
         }
         if path.starts_with("../") {
-            return files.iter().min_by_key(|file| file.path.len()).copied();
+            return files.iter().min_by_key(|file| file.path().len()).copied();
         }
         let mut best: Option<(f64, &File)> = None;
         for file in files.iter().rev() {

@@ -8,14 +8,12 @@ mod jscoverage;
 mod maps;
 mod parts;
 
-use std::borrow::Cow;
-
 use engine::model::{Coverage, FileBuilder, Kind};
 
 use super::{Attempt, Context, FoundFile};
 use crate::detect::Format;
 use crate::error::{Failure, Result};
-use crate::json::{self, Cursor, Step};
+use crate::json::{self, Cursor, Entry, Step};
 use maps::{Maps, Node, Pairs};
 
 /// Adds the files of a document that is Istanbul's for sure, if it is JSON.
@@ -26,7 +24,7 @@ pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
 /// Adds the files of a document, unless other formats could claim it.
 pub(super) fn attempt(content: &[u8], context: &mut Context<'_>) -> Result<Attempt> {
     match read(content, mode(content, context)) {
-        Ok(entries) if !entries.is_empty() && !entries.iter().any(Entry::is_of_other_format) => {
+        Ok(entries) if !entries.is_empty() && !entries.iter().any(is_of_other_format) => {
             context.format = Some(Format::Node);
             add_all(entries, context).map(|()| Attempt::Read)
         }
@@ -57,33 +55,29 @@ fn mode(content: &[u8], context: &Context<'_>) -> Mode {
 }
 
 /// One key of the document and what stands there.
-struct Entry<'a> {
-    name: Cow<'a, str>,
-    /// The file; what it lacks counts only if it is one of the repository.
+struct File {
+    /// What it lacks counts only if it is one of the repository.
     file: Result<FoundFile>,
     is_object: bool,
 }
 
-impl Entry<'_> {
-    fn is_of_other_format(&self) -> bool {
-        const OTHERS: [&str; 11] = [
-            "coverage",
-            "RSpec",
-            "MiniTest",
-            "fileReports",
-            "source_files",
-            "coverageData",
-            "uploader",
-            "flowStatus",
-            "meta",
-            "Type",
-            "File",
-        ];
-        !self.is_object || OTHERS.contains(&&*self.name)
-    }
+fn is_of_other_format(entry: &Entry<'_, File>) -> bool {
+    const OTHERS: [&str; 11] = [
+        "coverage",
+        "RSpec",
+        "MiniTest",
+        "fileReports",
+        "source_files",
+        "coverageData",
+        "uploader",
+        "flowStatus",
+        "meta",
+        "Type",
+        "File",
+    ];
+    !entry.value.is_object || OTHERS.contains(&&*entry.key)
 }
-
-fn read(content: &[u8], mode: Mode) -> Step<Vec<Entry<'_>>> {
+fn read(content: &[u8], mode: Mode) -> Step<Vec<Entry<'_, File>>> {
     let mut cursor = Cursor::new(content);
     let entries = json::entries(
         &mut cursor,
@@ -91,26 +85,22 @@ fn read(content: &[u8], mode: Mode) -> Step<Vec<Entry<'_>>> {
         |reader: &mut Reader, cursor, name| {
             let is_object = cursor.peek()? == b'{';
             let file = if is_object {
-                reader.file(cursor, &name, mode)?
+                reader.file(cursor, name, mode)?
             } else {
                 cursor.skip()?;
                 Err(Failure::fails(format!("istanbul: {name} is no object")))
             };
-            Ok(Entry {
-                name,
-                file,
-                is_object,
-            })
+            Ok(File { file, is_object })
         },
     )?;
     cursor.end()?;
-    Ok(json::last_of_each(entries, |entry| &entry.name))
+    Ok(entries)
 }
 
-fn add_all(entries: Vec<Entry<'_>>, context: &mut Context<'_>) -> Result<()> {
-    for entry in entries {
-        if let Some(path) = find_path(&entry.name, context)? {
-            context.add_file(path, entry.file?);
+fn add_all(entries: Vec<Entry<'_, File>>, context: &mut Context<'_>) -> Result<()> {
+    for Entry { key, value, .. } in json::each(entries) {
+        if let Some(path) = find_path(&key, context)? {
+            context.add_file(path, value.file?);
         }
     }
     Ok(())
