@@ -18,7 +18,7 @@ use regex::Regex;
 
 use crate::error::{Failure, Result};
 use crate::settings::{Fix, Pattern, Settings, anchored};
-use clean::normalise;
+use clean::{is_plain, normalise};
 use tree::Tree;
 
 pub(crate) use doctor::diagnose;
@@ -160,6 +160,10 @@ impl PathFixer {
 /// The path with plain slashes and nothing to climb over; `None` if it names a folder or nothing.
 /// Fails for a path of dots and slashes alone.
 fn cleaned(path: &str) -> Result<Option<Cow<'_, str>>> {
+    let bare = path.trim_start_matches(['.', '/']);
+    if is_plain(bare) {
+        return Ok(Some(Cow::Borrowed(bare)));
+    }
     if path.is_empty() {
         return Ok(None);
     }
@@ -167,7 +171,6 @@ fn cleaned(path: &str) -> Result<Option<Cow<'_, str>>> {
         let slashed = cleaned(&path.replace('\\', "/"))?.map(Cow::into_owned);
         return Ok(slashed.map(Cow::Owned));
     }
-    let bare = path.trim_start_matches(['.', '/']);
     if bare.is_empty() {
         return Err(Failure::fails(format!("path {path:?} names no file")));
     }

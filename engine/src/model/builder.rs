@@ -105,8 +105,9 @@ impl FileBuilder {
         }
     }
 
-    /// Appends plain lines with their hit counts, which are as many.
-    #[inline]
+    /// Appends plain lines with their hit counts, which are as many. Inlined always, so that it is compiled as
+    /// what it is used in.
+    #[inline(always)]
     pub fn plain(&mut self, lines: &[u32], hits: &[u64]) {
         debug_assert_eq!(lines.len(), hits.len());
         let ascends = lines
@@ -117,10 +118,14 @@ impl FileBuilder {
                 self.last = last;
                 self.sorted.push_plain_run(lines, hits);
             }
-            _ => lines
-                .iter()
-                .zip(hits)
-                .for_each(|(&line, &hits)| self.hits(line, hits)),
+            _ => self.hits_of_each(lines, hits),
+        }
+    }
+
+    #[cold]
+    fn hits_of_each(&mut self, lines: &[u32], hits: &[u64]) {
+        for (&line, &hits) in lines.iter().zip(hits) {
+            self.hits(line, hits);
         }
     }
 

@@ -217,7 +217,7 @@ impl FileCoverage {
         self.parts.clear();
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_plain_run(&mut self, lines: &[u32], hits: &[u64]) {
         self.lines.extend_from_slice(lines);
         self.hits.extend_from_slice(hits);

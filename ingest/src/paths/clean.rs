@@ -37,6 +37,23 @@ fn is_normal(path: &[u8]) -> bool {
     !odd && !ends(path.first(), b"./") && !ends(path.last(), b"/")
 }
 
+/// Whether a path surely is as it is written all that the other functions make of it: it is normal, of plain ASCII and has
+/// no upper case. One pass, which most paths pass.
+pub(super) fn is_plain(path: &str) -> bool {
+    let path = path.as_bytes();
+    let is_usual = |byte: u8| {
+        byte.is_ascii_graphic() & !byte.is_ascii_uppercase() & (byte != b'\\') & (byte != b'*')
+    };
+    let pairs = path.windows(2).fold(true, |plain, pair| {
+        let is_odd_part = (pair[0] == b'/') & ((pair[1] == b'/') | (pair[1] == b'.'));
+        plain & is_usual(pair[0]) & !is_odd_part
+    });
+    let [Some(&first), Some(&last)] = [path.first(), path.last()] else {
+        return false;
+    };
+    pairs && is_usual(last) && last != b'/' && !matches!(first, b'/' | b'.')
+}
+
 /// A path as the tree compares it.
 pub(super) fn for_tree(path: &str) -> Cow<'_, str> {
     let bytes = path.as_bytes();

@@ -8,7 +8,7 @@ use std::ops::Range;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use memchr::{memchr_iter, memrchr};
 
-use super::clean::{folded, for_tree};
+use super::clean::{folded, for_tree, is_plain};
 
 /// Files of the same folded path that are compared when a path could be any of them.
 const MAX_CANDIDATES: usize = 64;
@@ -159,15 +159,21 @@ impl Tree {
 
     /// The file that a path of a report means; `None` when there is none or several are as likely.
     pub(super) fn resolve(&self, path: &str) -> Option<&str> {
+        if is_plain(path) {
+            return self.resolve_folded(path, path);
+        }
         let path = for_tree(path);
-        let folded = folded(&path);
-        let named = self.named(name_of(&folded))?;
+        self.resolve_folded(&path, &folded(&path))
+    }
+
+    fn resolve_folded(&self, path: &str, folded: &str) -> Option<&str> {
+        let named = self.named(name_of(folded))?;
         // Wherever a walk along the path ends, it ends at the only file of that name.
         let found = match named.len() {
             1 => &self.files[named.start],
-            _ => self.best(&path, &self.candidates(&folded, named))?,
+            _ => self.best(path, &self.candidates(folded, named))?,
         };
-        is_near(&folded, self.folded(found)).then(|| self.path(found))
+        is_near(folded, self.folded(found)).then(|| self.path(found))
     }
 
     /// Where the files of a folded name stand.
