@@ -9,17 +9,17 @@ mod tree;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use memchr::memchr;
 use regex::Regex;
 
 use crate::error::{Failure, Result};
 use crate::settings::{Fix, Pattern, Settings, anchored};
 use clean::{is_plain, normalise};
-use tree::Tree;
+use tree::{File, Tree};
 
 pub(crate) use doctor::diagnose;
 pub use doctor::{Diagnosis, Example, Group, Rule};
@@ -36,6 +36,8 @@ pub struct PathFixer {
 /// What becomes of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Fate {
+    /// It counts as this file of the repository.
+    Listed(File),
     /// It counts as this file; an empty text for what is known to be no source.
     Found(String),
     /// No file of the repository fits, or several do.
@@ -45,8 +47,10 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    fn found(&self) -> Option<&str> {
+    /// What it counts as. The fixer has the tree in which it was found.
+    fn found<'a>(&'a self, fixer: &'a PathFixer) -> Option<&'a str> {
         match self {
+            Fate::Listed(file) => Some(fixer.tree.as_ref()?.path(file)),
             Fate::Found(path) => Some(path),
             Fate::Unmatched | Fate::LeftOut(_) => None,
         }
@@ -83,10 +87,7 @@ impl PathFixer {
     /// The path in the repository; `None` when there is none or it is left out, and an empty text
     /// for files that are known to be no sources. Fails for a path of dots and slashes alone.
     pub fn fix(&self, path: &str) -> Result<Option<String>> {
-        Ok(match self.trace(path)? {
-            Fate::Found(path) => Some(path),
-            Fate::Unmatched | Fate::LeftOut(_) => None,
-        })
+        Ok(self.trace(path)?.found(self).map(str::to_owned))
     }
 
     /// Like [`PathFixer::fix`], telling apart why there is no path.
@@ -100,7 +101,10 @@ impl PathFixer {
         let mut fixed = match &self.tree {
             Some(_) if self.keeps_paths => fixed.into_owned(),
             Some(tree) => match tree.resolve(&fixed) {
-                Some(found) => found.to_owned(),
+                Some(file) if self.fixes.is_none() && self.filter.includes(tree.path(&file)) => {
+                    return Ok(Fate::Listed(file));
+                }
+                Some(file) => tree.path(&file).to_owned(),
                 None => return Ok(Fate::Unmatched),
             },
             None => known::without_prefix(&fixed).to_owned(),
@@ -123,14 +127,17 @@ impl PathFixer {
         bases: impl IntoIterator<Item = &'b String>,
     ) -> Result<Fate> {
         let mut fate = self.trace(path)?;
-        if fate.found().is_some() || self.tree.is_none() || path.is_empty() || path.starts_with('/')
+        if fate.found(self).is_some()
+            || self.tree.is_none()
+            || path.is_empty()
+            || path.starts_with('/')
         {
             return Ok(fate);
         }
         for base in bases {
             match self.trace(&format!("{base}/{path}"))? {
                 Fate::Unmatched => {}
-                found @ Fate::Found(_) => return Ok(found),
+                found @ (Fate::Listed(_) | Fate::Found(_)) => return Ok(found),
                 left_out @ Fate::LeftOut(_) => fate = left_out,
             }
         }
@@ -185,14 +192,14 @@ pub struct FilePaths<'a> {
     base: Option<String>,
     /// Further folders that the file named.
     bases: RefCell<Vec<String>>,
-    seen: RefCell<HashMap<String, Fate>>,
+    seen: RefCell<Seen>,
 }
 
 /// The paths that one uploaded file asked for, what became of each, and the folders below which they
 /// were looked for.
 pub(crate) struct Asked {
     bases: Vec<String>,
-    paths: HashMap<String, Fate>,
+    paths: Seen,
 }
 
 impl<'a> FilePaths<'a> {
@@ -213,9 +220,9 @@ impl<'a> FilePaths<'a> {
             self.bases.replace(bases);
         }
         let mut seen = self.seen.borrow_mut();
-        match seen.is_empty() {
-            true => *seen = other.seen.into_inner(),
-            false => seen.extend(other.seen.into_inner()),
+        match seen.len() {
+            0 => *seen = other.seen.into_inner(),
+            _ => seen.include(other.seen.into_inner()),
         }
     }
 
@@ -227,19 +234,18 @@ impl<'a> FilePaths<'a> {
     /// Like [`FilePaths::fix`], then below each of `bases`. A file asks with the same bases always.
     pub fn fix_below(&self, path: &str, bases: &[String]) -> Result<Option<String>> {
         let mut seen = self.seen.borrow_mut();
-        let fate = match seen.entry_ref(path) {
-            EntryRef::Occupied(seen) => seen.into_mut(),
-            EntryRef::Vacant(free) => {
+        let place = match seen.place_of(path) {
+            Ok(place) => place,
+            Err(hash) => {
                 if self.bases.borrow().len() < bases.len() {
                     self.bases.replace(bases.to_vec());
                 }
-                free.insert(
-                    self.fixer
-                        .trace_below(path, self.base.iter().chain(bases))?,
-                )
+                let bases = self.base.iter().chain(bases);
+                seen.push(hash, path, self.fixer.trace_below(path, bases)?)
             }
         };
-        Ok(fate.found().map(str::to_owned))
+        let fate = &seen.paths[place].fate;
+        Ok(fate.found(self.fixer).map(str::to_owned))
     }
 
     /// How many paths were asked for, and those of them that match no file, sorted.
@@ -248,7 +254,7 @@ impl<'a> FilePaths<'a> {
         let mut lost: Vec<String> = seen
             .iter()
             .filter(|(_, fate)| **fate == Fate::Unmatched)
-            .map(|(path, _)| path.clone())
+            .map(|(path, _)| path.to_owned())
             .collect();
         lost.sort_unstable();
         (seen.len(), lost)
@@ -260,6 +266,75 @@ impl<'a> FilePaths<'a> {
         Asked {
             bases: bases.collect(),
             paths: self.seen.into_inner(),
+        }
+    }
+}
+
+/// Paths, each once, and what became of each.
+#[derive(Default)]
+struct Seen {
+    /// The paths, one behind the other.
+    text: String,
+    paths: Vec<SeenPath>,
+    /// Places in `paths`, by the hashes of the paths.
+    places: HashTable<(u64, usize)>,
+    hasher: DefaultHashBuilder,
+}
+
+struct SeenPath {
+    /// Where the path ends in the text.
+    end: usize,
+    fate: Fate,
+}
+
+impl Seen {
+    fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &Fate)> {
+        self.paths
+            .iter()
+            .enumerate()
+            .map(|(place, path)| (self.path(place), &path.fate))
+    }
+
+    fn path(&self, place: usize) -> &str {
+        let start = place
+            .checked_sub(1)
+            .map_or(0, |before| self.paths[before].end);
+        &self.text[start..self.paths[place].end]
+    }
+
+    /// Where a path stands, or its hash if it was not seen.
+    fn place_of(&self, path: &str) -> std::result::Result<usize, u64> {
+        let hash = self.hasher.hash_one(path);
+        let is_it = |&(other, place): &(u64, usize)| other == hash && self.path(place) == path;
+        let found = self.places.find(hash, is_it);
+        found.map(|&(_, place)| place).ok_or(hash)
+    }
+
+    /// Adds a path that was not seen; gives where it stands.
+    fn push(&mut self, hash: u64, path: &str, fate: Fate) -> usize {
+        let place = self.paths.len();
+        self.places
+            .insert_unique(hash, (hash, place), |place| place.0);
+        self.text.push_str(path);
+        let end = self.text.len();
+        self.paths.push(SeenPath { end, fate });
+        place
+    }
+
+    /// Adds the paths of another that were not seen.
+    fn include(&mut self, other: Seen) {
+        let Seen { text, paths, .. } = other;
+        let mut start = 0;
+        for SeenPath { end, fate } in paths {
+            let path = &text[start..end];
+            if let Err(hash) = self.place_of(path) {
+                self.push(hash, path, fate);
+            }
+            start = end;
         }
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn diagnose(fixer: &PathFixer, fixes: &[Fix], asked: &[Asked]) -> Dia
         return diagnosis;
     }
     let found = distinct(asked, |fate| {
-        fate.found().is_some() && !is_lost(fixer, fate)
+        fate.found(fixer).is_some() && !is_lost(fixer, fate)
     });
     let mut search = Search {
         fixer: fixer.with_fixes(fixes),
@@ -134,6 +134,7 @@ pub(crate) fn diagnose(fixer: &PathFixer, fixes: &[Fix], asked: &[Asked]) -> Dia
 
 fn is_lost(fixer: &PathFixer, fate: &Fate) -> bool {
     match fate {
+        Fate::Listed(_) => false,
         Fate::Found(path) => !path.is_empty() && fixer.is_astray(path),
         Fate::Unmatched => true,
         Fate::LeftOut(_) => false,
@@ -334,7 +335,7 @@ impl<'a> Search<'a> {
         let is_evident = mended.len() > 1 || (mended.len() == 1 && proposal.deepest > 1);
         let stays = |path: &Path<'_>| {
             let fate = fixer.trace_below(path.text, path.bases);
-            fate.is_ok_and(|fate| fate == *path.fate)
+            fate.is_ok_and(|fate| fate.found(&fixer) == path.fate.found(&fixer))
         };
         if !is_evident || mended.len() * 2 < meant.len() || !self.found[found].iter().all(stays) {
             return None;
@@ -372,7 +373,7 @@ impl Proposal {
 fn mends(fixer: &PathFixer, path: &Path<'_>) -> Option<String> {
     match fixer.trace_below(path.text, path.bases) {
         Ok(Fate::Found(file)) if !file.is_empty() && !fixer.is_astray(&file) => Some(file),
-        _ => None,
+        _ => None, // and no other, as there are fixes
     }
 }
 

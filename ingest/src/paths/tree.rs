@@ -33,8 +33,8 @@ pub(super) struct Tree {
 }
 
 /// Where a path stands in the text, and behind it its folded path, which has no bytes when they are equal.
-#[derive(Clone, Copy, Default)]
-struct File {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct File {
     start: usize,
     path_bytes: u32,
     folded_bytes: u32,
@@ -149,7 +149,8 @@ impl Tree {
         self.files.is_empty()
     }
 
-    fn path(&self, file: &File) -> &str {
+    /// The path of a file of this tree.
+    pub(super) fn path(&self, file: &File) -> &str {
         &self.text[file.path()]
     }
 
@@ -158,7 +159,7 @@ impl Tree {
     }
 
     /// The file that a path of a report means; `None` when there is none or several are as likely.
-    pub(super) fn resolve(&self, path: &str) -> Option<&str> {
+    pub(super) fn resolve(&self, path: &str) -> Option<File> {
         if is_plain(path) {
             return self.resolve_folded(path, path);
         }
@@ -166,14 +167,14 @@ impl Tree {
         self.resolve_folded(&path, &folded(&path))
     }
 
-    fn resolve_folded(&self, path: &str, folded: &str) -> Option<&str> {
+    fn resolve_folded(&self, path: &str, folded: &str) -> Option<File> {
         let named = self.named(name_of(folded))?;
         // Wherever a walk along the path ends, it ends at the only file of that name.
         let found = match named.len() {
             1 => &self.files[named.start],
             _ => self.best(path, &self.candidates(folded, named))?,
         };
-        is_near(folded, self.folded(found)).then(|| self.path(found))
+        is_near(folded, self.folded(found)).then_some(*found)
     }
 
     /// Where the files of a folded name stand.
@@ -195,7 +196,8 @@ impl Tree {
 
     /// Whether there is a file of this very path.
     pub(super) fn contains(&self, path: &str) -> bool {
-        self.resolve(path) == Some(path)
+        self.resolve(path)
+            .is_some_and(|file| self.path(&file) == path)
     }
 
     /// The files that end like the path, by whole names, narrowed down until they are at most
@@ -446,8 +448,13 @@ mod tests {
     #[test]
     fn the_likest_of_files_that_differ_in_case_is_chosen() {
         let tree = Tree::new(["src/A.py", "src/a.py", "lib/B.py"]);
-        assert_eq!(tree.resolve("src/A.py"), Some("src/A.py"));
-        assert_eq!(tree.resolve("SRC/a.PY"), Some("src/a.py"));
-        assert_eq!(tree.resolve("B.py"), Some("lib/B.py"));
+        for (path, file) in [
+            ("src/A.py", "src/A.py"),
+            ("SRC/a.PY", "src/a.py"),
+            ("B.py", "lib/B.py"),
+        ] {
+            let found = tree.resolve(path).unwrap();
+            assert_eq!(tree.path(&found), file);
+        }
     }
 }
