@@ -41,15 +41,15 @@ pub trait Level: Copy {
     /// `row_ends` has bits, too; gives how many there are. What stands behind these changes.
     #[inline(always)]
     fn places(self, bits: u64, row_ends: u64, from: u16, places: &mut [u16; 64]) -> usize {
-        // More are written than there are, mostly, as a branch for each costs more.
-        let (first, others) = places.split_at_mut(16);
-        let mut rest = bits;
-        write_places(first, &mut rest, row_ends, from);
-        for few in others.chunks_exact_mut(8) {
+        let (mut rest, mut row_ends) = (bits, self.extract(row_ends, bits));
+        let (groups, _) = places.as_chunks_mut();
+        for group in groups {
+            // More are written than there are, mostly, as a branch for each costs more.
+            write_places(group, &mut rest, row_ends, from);
+            row_ends >>= group.len();
             if rest == 0 {
                 break;
             }
-            write_places(few, &mut rest, row_ends, from);
         }
         bits.count_ones() as usize
     }
@@ -69,13 +69,10 @@ pub trait Level: Copy {
     ) -> usize {
         let mut start = 0;
         for (row, ends) in ends.iter().enumerate() {
-            let Some(numbers) = form.read(text, start, from, ends) else {
-                return row;
-            };
-            for (column, number) in columns.iter_mut().zip(numbers) {
-                column[row] = number.unwrap_or(column[row]);
+            match form.read(text, start, from, ends, columns, row) {
+                Some(end) => start = end + 1,
+                None => return row,
             }
-            start = usize::from((ends[N - 1] & !ROW_END) - from) + 1;
         }
         ROWS
     }
@@ -111,12 +108,17 @@ pub const TEXT_BYTES: usize = 128;
 pub type Text = [u8; TEXT_BYTES + 8];
 
 #[inline(always)]
-fn write_places(places: &mut [u16], bits: &mut u64, row_ends: u64, from: u16) {
-    for place in places {
-        let at = bits.trailing_zeros() % u64::BITS;
-        let row_end = (row_ends >> at & 1) as u16 * ROW_END;
-        *place = from.wrapping_add(at as u16) | row_end;
+fn write_places(places: &mut [u16; 16], bits: &mut u64, row_ends: u64, from: u16) {
+    for place in &mut *places {
+        *place = from.wrapping_add(bits.trailing_zeros() as u16);
         *bits &= bits.wrapping_sub(1);
+    }
+    for (at, place) in places.iter_mut().enumerate() {
+        *place |= if row_ends & (1 << at) != 0 {
+            ROW_END
+        } else {
+            0
+        };
     }
 }
 
@@ -160,7 +162,7 @@ impl<const N: usize> RowForm<N> {
         }
     }
 
-    /// Reads one row of the form.
+    /// Reads one row of the form into the columns; gives where it ends.
     #[inline(always)]
     fn read(
         &self,
@@ -168,27 +170,30 @@ impl<const N: usize> RowForm<N> {
         start: usize,
         from: u16,
         ends: &[u16; N],
-    ) -> Option<[Option<u64>; N]> {
+        columns: &mut [[u64; ROWS]; N],
+        row: usize,
+    ) -> Option<usize> {
         if (word(text, start)? ^ self.key) & self.key_mask != 0 {
             return None;
         }
-        let mut numbers = [None; N];
         let mut start = start + self.key_bytes;
-        for (at, (&end, field)) in ends.iter().zip(self.fields).enumerate() {
-            let is_row_end = end & ROW_END != 0;
-            let end = usize::from((end & !ROW_END).checked_sub(from)?);
+        for at in 0..N {
+            let is_row_end = ends[at] & ROW_END != 0;
+            let end = usize::from((ends[at] & !ROW_END).wrapping_sub(from));
             if is_row_end != (at == N - 1) || end >= TEXT_BYTES {
                 return None;
             }
             let number = |most| number(word(text, start)?, end.wrapping_sub(start), most);
-            numbers[at] = match field {
-                Field::Any => None,
-                Field::Number(most) => Some(number(most)?),
-                Field::Positive(most) => Some(number(most).filter(|_| text[start] != b'0')?),
-            };
+            match self.fields[at] {
+                Field::Any => {}
+                Field::Number(most) => columns[at][row] = number(most)?,
+                Field::Positive(most) => {
+                    columns[at][row] = number(most).filter(|_| text[start] != b'0')?;
+                }
+            }
             start = end + 1;
         }
-        Some(numbers)
+        Some(start - 1)
     }
 }
 
@@ -217,7 +222,7 @@ pub const ZEROS: u64 = 0x3030_3030_3030_3030;
 #[inline(always)]
 pub fn digits(word: u64, count: usize) -> u64 {
     // Shifted in halves, as all of it may go: that is cheaper than a branch on what is as good as random.
-    let half = 32_usize.wrapping_sub(4 * count) % 64;
+    let half = 32_usize.wrapping_sub(count.wrapping_mul(4)) % 64;
     (word ^ ZEROS) << half << half
 }
 
@@ -454,6 +459,7 @@ mod tests {
         extracted: u64,
         rows: Vec<[u64; 2]>,
         numbers: [u64; ROWS],
+        less: usize,
     }
 
     impl Work for Looked<'_> {
@@ -483,14 +489,18 @@ mod tests {
             let others = level.other_than_digits(first);
             let digits = !others & !(!others << 1) & u64::MAX >> 9;
             let (mut starts, mut behind) = ([0; 64], [0; 64]);
-            level.places(digits, 0, 0, &mut starts);
+            let count = level.places(digits, 0, 0, &mut starts);
+            starts[count..].fill(0);
             let is_short = |start: &u16| (others >> start).trailing_zeros() <= 8;
             let starts: [u16; ROWS] =
                 std::array::from_fn(|at| starts[at] * u16::from(is_short(&starts[at])));
             for (end, start) in behind.iter_mut().zip(starts) {
                 *end = start + (others >> start).trailing_zeros().min(8) as u16;
             }
+            let mut sorted: [u32; 16] = std::array::from_fn(|at| text[at].into());
+            sorted.sort_unstable();
             Found {
+                less: level.count_less(&sorted, text[16].into()),
                 others,
                 extracted: level.extract(
                     others,

@@ -103,6 +103,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_plain_path_is_what_becomes_of_it(path in "[ab/.]{0,6}|[abA*é \\\\\r/.]{0,6}") {
+            if is_plain(&path) {
+                proptest::prop_assert_eq!(normalise(&path), &*path);
+                proptest::prop_assert_eq!(for_tree(&path), &*path);
+                proptest::prop_assert_eq!(folded(&path), &*path);
+            }
+        }
+    }
+
     #[test]
     fn paths_are_prepared_for_the_tree() {
         for (path, expected, without_case) in [
