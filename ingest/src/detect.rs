@@ -136,8 +136,8 @@ pub fn detect(name: &str, content: &[u8]) -> Result<Option<Format>> {
     detect_around(name, content, &(0..0))
 }
 
-/// Like [`detect`], for a document of which one value was read before and need not be again: it stands
-/// at `read`.
+/// Like [`detect`], for a document of which one value was read before and need not be again, or lines none of which ends
+/// a record of LCOV: they stand at `read`.
 pub(crate) fn detect_around(
     name: &str,
     content: &[u8],
@@ -154,7 +154,7 @@ pub(crate) fn detect_around(
     }
     let first = first_line(content);
     if is_xcode(name, &first) {
-        return Ok(detect_text(name, content, &first));
+        return Ok(detect_text(name, content, &first, read));
     }
     let marked = memmem::find(head, br#"<plist version="1.0">"#).is_some();
     if marked || name.ends_with(".plist") {
@@ -168,13 +168,13 @@ pub(crate) fn detect_around(
         None => Ok(None),
         Some(b'{' | b'[') => match json::detect(content, read)? {
             json::Json::Is(format) => Ok(format),
-            json::Json::Broken => Ok(detect_text(name, content, &first)),
+            json::Json::Broken => Ok(detect_text(name, content, &first, read)),
         },
         Some(b'<') => match detect_xml(content) {
             Xml::Is(format) => Ok(format),
-            Xml::Childless => Ok(detect_text(name, content, &first)),
+            Xml::Childless => Ok(detect_text(name, content, &first, read)),
         },
-        Some(_) => Ok(detect_text(name, content, &first)),
+        Some(_) => Ok(detect_text(name, content, &first, read)),
     }
 }
 
@@ -186,7 +186,10 @@ pub(crate) fn guess(name: &str, content: &[u8]) -> Option<Format> {
         || is_xcode(name, "")
         || memmem::find(head, b"<classycle ").is_some()
         || memmem::find(head, br#"<plist version="1.0">"#).is_some();
-    (!is_for_others).then(|| json::guess(content)).flatten()
+    let is_go = || content.starts_with(b"mode: ").then_some(Format::Go);
+    (!is_for_others)
+        .then(|| json::guess(content).or_else(is_go))
+        .flatten()
 }
 
 /// The printable ASCII of the first line.
@@ -213,11 +216,16 @@ fn is_xcode(name: &str, first: &str) -> bool {
     SOURCES.iter().any(|end| first.ends_with(end)) || NAMES.iter().any(|end| name.ends_with(end))
 }
 
-fn detect_text(name: &str, content: &[u8], first: &str) -> Option<Format> {
+fn detect_text(name: &str, content: &[u8], first: &str, read: &Range<usize>) -> Option<Format> {
     if content.ends_with(b"has no code") {
         return None;
     }
-    if memmem::find(content, b"\nend_of_record").is_some() {
+    let (before, behind) = (
+        &content[..read.start],
+        &content[read.end.saturating_sub(1)..],
+    );
+    let ends_record = |text: &[u8]| memmem::find(text, b"\nend_of_record").is_some();
+    if ends_record(before) || ends_record(behind) {
         Some(Format::Lcov)
     } else if first.contains("0:Source:") {
         Some(Format::Gcov)

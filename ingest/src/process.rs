@@ -407,6 +407,21 @@ mod tests {
                 &[],
             ),
             (r#"{"coverage":{"a.c":[null,1]},"x":,"#, None, &[]),
+            (
+                "mode: set\nm/a.go:1.1,2.9 1 1\n",
+                Some(Format::Go),
+                &["m/a.go"],
+            ),
+            (
+                "mode: set\nm/a.go:1.1,2.9 1 1\nend_of_record\nSF:b.c\nDA:1,1\nend_of_record\n",
+                Some(Format::Lcov),
+                &["b.c"],
+            ),
+            (
+                "mode: set\nm/a.go:1.1,2.9 1 1\nm/b.go has no code",
+                None,
+                &[],
+            ),
         ] {
             let envelope = Envelope {
                 files: vec![UploadedFile::new("", content.as_bytes())],

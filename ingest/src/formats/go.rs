@@ -2,14 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
 use engine::model::{Coverage, FileBuilder, Kind, State};
 use engine::simd::{self, AHEAD, Level, Work, widely};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use memchr::memchr;
 
-use super::{Context, Found, MAX_LINE};
+use super::{Body, Context, Found, MAX_LINE};
 use crate::error::{Failure, ProblemCode, Result};
 use crate::number::Window;
 use crate::report_fixes::IgnoredLines;
@@ -40,14 +42,20 @@ struct Part {
 }
 
 /// Adds the files of a profile. A line that is none makes the whole file unrecognised.
-pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+pub(super) fn parse(content: &[u8], context: &mut Context<'_>) -> Result<Body> {
     let problems = context.problems.len();
-    if read_once(content, context)? == Order::Scattered {
+    let mut lines = Lines::new(content);
+    if read_once(&mut lines, context)? == Order::Scattered {
         context.found = Found::default();
         context.problems.truncate(problems);
-        return read_scattered(content, context);
+        lines = Lines::new(content);
+        read_scattered(&mut lines, context)?;
     }
-    Ok(())
+    Ok(if lines.ends_record {
+        0..0
+    } else {
+        0..content.len()
+    })
 }
 
 /// How the regions of one file stand in a profile.
@@ -60,16 +68,18 @@ enum Order {
 }
 
 /// Adds each file when the next begins. Of a scattered profile, not all was read.
-fn read_once(content: &[u8], context: &mut Context<'_>) -> Result<Order> {
-    let mut names = HashSet::new();
-    let mut lines = Lines::new(content);
+fn read_once(lines: &mut Lines<'_>, context: &mut Context<'_>) -> Result<Order> {
+    let (mut names, hasher) = (HashTable::new(), DefaultHashBuilder::default());
     let mut regions = Vec::new();
     let mut file = FileBuilder::new();
     let mut failure = None; // a line that is no region counts more, wherever it stands
     while let Some(name) = lines.next_row(&mut regions)? {
-        if !names.insert(name) {
-            return Ok(Order::Scattered);
-        }
+        let hash = hasher.hash_one(name);
+        let is_it = |&(other, seen): &(u64, &[u8])| other == hash && seen == name;
+        match names.entry(hash, is_it, |&(hash, _)| hash) {
+            Entry::Vacant(free) => free.insert((hash, name)),
+            Entry::Occupied(_) => return Ok(Order::Scattered),
+        };
         let added = lines.check_spanned();
         let added = added.and_then(|()| add_file(name, &mut regions, &mut file, context));
         failure = failure.or(added.err());
@@ -81,10 +91,9 @@ fn read_once(content: &[u8], context: &mut Context<'_>) -> Result<Order> {
 }
 
 /// Collects the regions of all files, then adds the files in the order in which they came.
-fn read_scattered(content: &[u8], context: &mut Context<'_>) -> Result<()> {
+fn read_scattered(lines: &mut Lines<'_>, context: &mut Context<'_>) -> Result<()> {
     let mut files: Vec<Gathered<'_>> = Vec::new();
     let mut places: HashMap<&[u8], usize> = HashMap::new();
-    let mut lines = Lines::new(content);
     let mut row = Vec::new();
     while let Some(name) = lines.next_row(&mut row)? {
         let place = *places.entry(name).or_insert_with(|| {
@@ -131,6 +140,8 @@ struct Lines<'a> {
     /// Lines that the regions so far span, and how many they may.
     spanned: u64,
     may_span: u64,
+    /// Whether a line was read that ends a record of LCOV.
+    ends_record: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -140,6 +151,7 @@ impl<'a> Lines<'a> {
             rest: content,
             spanned: 0,
             may_span: may_span.max(MIN_SPANNED_LINES),
+            ends_record: false,
         }
     }
 
@@ -150,6 +162,7 @@ impl<'a> Lines<'a> {
         while !self.rest.is_empty() {
             let length = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
             let line = &self.rest[..length];
+            self.ends_record |= line.starts_with(b"end_of_record");
             let said = any_line(line.strip_suffix(b"\r").unwrap_or(line))?;
             if let Some((named, region)) = said {
                 if *name.get_or_insert(named) != named {

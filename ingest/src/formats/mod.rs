@@ -60,7 +60,8 @@ pub(crate) enum Attempt {
     OtherFormat,
 }
 
-/// Where the value stands in a JSON document that holds its files, in bytes: it was read, so it is JSON.
+/// Where what was read of a document need not be looked at again to tell its format, in bytes: the value of a JSON document
+/// that holds its files, or lines none of which ends a record of LCOV.
 pub(crate) type Body = std::ops::Range<usize>;
 
 /// The greatest line number that is kept.
@@ -129,7 +130,7 @@ pub(crate) fn parse(format: Format, content: &[u8], context: &mut Context<'_>) -
         Format::Gap => gap::parse(content, context),
         Format::Gcov => gcov::parse(content, context),
         Format::GcovJson => gcov_json::parse(content, context),
-        Format::Go => go::parse(content, context),
+        Format::Go => go::parse(content, context).map(drop),
         Format::Node => istanbul::parse(content, context),
         Format::Jacoco => jacoco::parse(content, context),
         Format::JacocoCsv => jacoco_csv::parse(content, context),
@@ -167,6 +168,7 @@ pub(crate) fn attempt(
         Format::Coveralls => attempt_body(coveralls::parse, format, content, context),
         Format::Elm => attempt_body(elm::parse, format, content, context),
         Format::Flowcover => attempt_body(flowcover::parse, format, content, context),
+        Format::Go => attempt_body(go::parse, format, content, context),
         Format::R => attempt_body(r::parse, format, content, context),
         Format::Salesforce => attempt_body(salesforce::parse, format, content, context),
         Format::Scala => attempt_body(scala::parse, format, content, context),
