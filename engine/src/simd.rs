@@ -29,7 +29,7 @@ pub trait Level: Copy {
     fn extract(self, bits: u64, mut mask: u64) -> u64 {
         let mut extracted = 0;
         let mut to = 0;
-        while mask != 0 {
+        while bits & mask != 0 {
             extracted |= (bits >> mask.trailing_zeros() & 1) << to;
             to += 1;
             mask &= mask - 1;
@@ -204,9 +204,9 @@ fn word(text: &Text, at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes))
 }
 
-/// The number that the first bytes of a word are, if it has 1 to `most` digits and no 0 in front but alone.
+/// The number that the first bytes of a word are, if they are 1 to `most` digits, 8 at most, and 0 in front is 0 alone.
 #[inline(always)]
-fn number(word: u64, length: usize, most: u64) -> Option<u64> {
+pub fn number(word: u64, length: usize, most: u64) -> Option<u64> {
     let digits = digits(word, length);
     let is_number = ((length as u64).wrapping_sub(1) < most)
         & (above_nine(digits) == 0)
@@ -396,7 +396,7 @@ mod sse2 {
     #[inline(always)]
     #[expect(
         unsafe_code,
-        reason = "a twentieth of the time of reading LCOV went into waiting"
+        reason = "a tenth of the time of reading Go went into waiting"
     )]
     pub(super) fn prefetch(byte: &u8) {
         // SAFETY: SSE is part of every x86-64 processor.

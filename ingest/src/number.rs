@@ -44,15 +44,8 @@ fn digits_one_by_one(text: &[u8]) -> (u64, usize) {
 
 /// The highest bit of every byte that is no digit.
 #[inline(always)]
-pub(crate) fn others(word: u64) -> u64 {
+fn others(word: u64) -> u64 {
     above_nine(word ^ ZEROS)
-}
-
-/// The number that the first `count` bytes of a word are, 1..=8; `None` if one of them is no digit.
-#[inline(always)]
-pub(crate) fn checked(word: u64, count: usize) -> Option<u64> {
-    let digits = simd::digits(word, count);
-    (above_nine(digits) == 0).then(|| all_digits(digits))
 }
 
 /// What the first `count` bytes of a word stand for if they are digits, 1..=4, in four bytes.

@@ -101,8 +101,11 @@ impl PathFixer {
         let mut fixed = match &self.tree {
             Some(_) if self.keeps_paths => fixed.into_owned(),
             Some(tree) => match tree.resolve(&fixed) {
-                Some(file) if self.fixes.is_none() && self.filter.includes(tree.path(&file)) => {
-                    return Ok(Fate::Listed(file));
+                Some(file) if self.fixes.is_none() => {
+                    return Ok(match tree.path(&file) {
+                        path if self.filter.includes(path) => Fate::Listed(file),
+                        path => Fate::LeftOut(path.to_owned()),
+                    });
                 }
                 Some(file) => tree.path(&file).to_owned(),
                 None => return Ok(Fate::Unmatched),

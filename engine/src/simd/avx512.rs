@@ -52,7 +52,7 @@ impl Level for Wider {
 
     #[inline(always)]
     fn extract(self, bits: u64, mask: u64) -> u64 {
-        call!(extract(bits, mask))
+        call!(_pext_u64(bits, mask))
     }
 
     #[inline(always)]
@@ -105,12 +105,6 @@ fn equal_to(bytes: &[u8; 64], byte: u8) -> u64 {
 fn other_than_digits(bytes: &[u8; 64]) -> u64 {
     let digits = _mm512_sub_epi8(load(bytes), _mm512_set1_epi8(b'0' as i8));
     _mm512_cmpgt_epu8_mask(digits, _mm512_set1_epi8(9))
-}
-
-#[inline]
-#[target_feature(enable = "bmi2")]
-fn extract(bits: u64, mask: u64) -> u64 {
-    _pext_u64(bits, mask)
 }
 
 #[inline]

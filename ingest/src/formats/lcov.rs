@@ -1,14 +1,14 @@
 //! LCOV tracefiles. Source: geninfo(1), "TRACEFILE FORMAT".
 
 use engine::model::{ArmId, Branch, Coverage, FileBuilder, FileCoverage, Kind};
-use engine::simd::{Field, Level, ROW_END, ROWS, RowForm, Work, widely};
+use engine::simd::{self, Field, Level, ROW_END, ROWS, RowForm, Work, widely};
 use memchr::{memchr, memmem};
 
 use super::Context;
 use super::pieces::{cut, read_pieces};
 use crate::error::{Failure, Result};
 use crate::fields::Fields;
-use crate::number::{checked, count, integer, truncated};
+use crate::number::{count, integer, truncated};
 use crate::report_fixes::IgnoredLines;
 
 const END: &[u8] = b"end_of_record";
@@ -520,12 +520,9 @@ fn plain_arm(text: &[u8], line: u32, ends: [u16; 4]) -> Option<Arm> {
 fn plain_function(text: &[u8], comma: usize) -> Option<(u32, &[u8])> {
     const KEY: usize = b"FN:".len();
     let near: &[u8; NEAR] = text.first_chunk()?;
-    let digits = comma.wrapping_sub(KEY);
-    if !(1..8).contains(&digits) || near[comma % SHORT] != b',' {
-        return None;
-    }
-    let line = checked(word(near, KEY), digits)? as u32;
-    Some((line, &text[comma + 1..]))
+    let line = simd::number(word(near, KEY), comma.wrapping_sub(KEY), 7)?;
+    let is_comma = near[comma % SHORT] == b',';
+    is_comma.then(|| (line as u32, &text[comma + 1..]))
 }
 
 /// The 8 bytes from a place on.

@@ -1,9 +1,7 @@
 //! Rows of short numbers and truth values: where their cells end is found for a whole window of the text, and nothing
 //! branches on what a cell is.
 
-use engine::simd::{ZEROS, all_digits, equal_to};
-
-use crate::number::others;
+use engine::simd::{equal_to, number};
 
 /// Bytes in which rows are looked for.
 const WINDOW_BYTES: usize = 64;
@@ -45,7 +43,10 @@ fn short_row(text: &Text, start: usize, commas: &mut u64) -> Option<([u64; ROW_C
         let (word, length) = (word(text, from), end.wrapping_sub(from));
         let is_known;
         (*cell, is_known) = match at {
-            0..3 => short_number(word, length),
+            0..3 => {
+                let number = number(word, length, 7);
+                (number.unwrap_or(0), number.is_some())
+            }
             _ => truth(word, length),
         };
         is_right &= is_known;
@@ -66,16 +67,6 @@ fn commas(text: &Text) -> u64 {
 fn word(text: &Text, at: usize) -> u64 {
     let rest = text[at % WINDOW_BYTES..].first_chunk();
     rest.map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-/// The number that the first 1 to 7 bytes of a word are, and whether they are one.
-#[inline(always)]
-fn short_number(word: u64, length: usize) -> (u64, bool) {
-    let fits = length.wrapping_sub(1) < 7;
-    let digits = (word ^ ZEROS) << (64_usize.wrapping_sub(length.wrapping_mul(8)) % 64);
-    let is_plain = (word as u8 != b'0') | (length == 1);
-    let is_number = fits & is_plain & (others(digits ^ ZEROS) == 0);
-    (all_digits(digits), is_number)
 }
 
 /// Whether the first `length` bytes of a word are true, as a number, and whether they are a truth value.
