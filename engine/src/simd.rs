@@ -56,7 +56,7 @@ pub trait Level: Copy {
 
     /// Reads rows of a form, the first of which starts with the text; gives how many there are up to the first that is of
     /// another form or goes on behind what is looked at. `ends` are the places of what ends each field, and `from`; of what
-    /// ends a row with [`ROW_END`]. Columns of fields that are no numbers stay as they are; rows that are not read have
+    /// ends a row with [`ROW_END`]. Columns of fields that are not read stay as they are; rows that are not read have
     /// any numbers.
     #[inline(always)]
     fn rows<const N: usize>(
@@ -82,6 +82,13 @@ pub trait Level: Copy {
     fn count_less(self, numbers: &[u32; 16], than: u32) -> usize {
         let less = numbers.iter().map(|&number| u32::from(number < than));
         less.sum::<u32>() as usize
+    }
+
+    /// How many of the first numbers are each greater than the one before, the first than `than`.
+    #[inline(always)]
+    fn ascending(self, numbers: &[u64; ROWS], mut than: u64) -> usize {
+        let ascends = |&number: &u64| std::mem::replace(&mut than, number) < number;
+        numbers.iter().copied().take_while(ascends).count()
     }
 
     /// The numbers that stand from each of `starts` to before each of `ends`, in what is looked at: nothing but digits, 0
@@ -131,6 +138,9 @@ pub enum Field {
     Number(u64),
     /// A number that starts with another digit than 0, of at most so many digits, 1 to 8.
     Positive(u64),
+    /// Anything: the eight bytes before its end, the last one highest, are its number. Where less than eight are looked at
+    /// before it, the row is of another form.
+    Tail,
 }
 
 /// The form of rows that are written alike: a key of up to 8 bytes, and then `N` fields (1, 2 or 4), each with a
@@ -190,6 +200,7 @@ impl<const N: usize> RowForm<N> {
                 Field::Positive(most) => {
                     columns[at][row] = number(most).filter(|_| text[start] != b'0')?;
                 }
+                Field::Tail => columns[at][row] = word(text, end.checked_sub(8)?)?,
             }
             start = end + 1;
         }
@@ -460,6 +471,7 @@ mod tests {
         rows: Vec<[u64; 2]>,
         numbers: [u64; ROWS],
         less: usize,
+        ascending: [usize; 2],
     }
 
     impl Work for Looked<'_> {
@@ -499,7 +511,11 @@ mod tests {
             }
             let mut sorted: [u32; 16] = std::array::from_fn(|at| text[at].into());
             sorted.sort_unstable();
+            let ascending: [u64; ROWS] = std::array::from_fn(|at| sorted[at].into());
+            let any: [u64; ROWS] = std::array::from_fn(|at| text[at].into());
             Found {
+                ascending: [ascending, any]
+                    .map(|numbers| level.ascending(&numbers, text[8].into())),
                 less: level.count_less(&sorted, text[16].into()),
                 others,
                 extracted: level.extract(
@@ -581,7 +597,7 @@ mod tests {
             any: [u8; 128],
             from in 0..2000_u16,
         ) {
-            let forms = [FORM, RowForm::new(b"", [Field::Number(8), Field::Any])];
+            let forms = [FORM, RowForm::new(b"", [Field::Number(8), Field::Any]), RowForm::new(b"D", [Field::Tail, Field::Tail])];
             for text in [&lines.join("\n"), &(plain + &lines.join("\n")), &String::from_utf8_lossy(&any).into_owned()] {
                 for form in &forms {
                     let text = &text_of(text);

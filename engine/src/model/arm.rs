@@ -59,14 +59,10 @@ impl ArmId {
         ArmId::parse(&format!("{block}:{branch}"))
     }
 
-    /// The id of arm `block:branch`, whose name is the first `length` bytes, 1..=8, with a comma in place of the colon, at
-    /// `comma`. What stands behind does not matter.
-    #[inline]
-    pub fn from_pair(name: &[u8; 8], comma: usize, length: usize) -> ArmId {
-        debug_assert!(comma < length && length <= name.len() && name[comma] == b',');
-        let kept = u64::from_le_bytes(*name) & (u64::MAX >> (64 - 8 * length));
-        let name = kept ^ u64::from(b',' ^ b':') << (8 * comma);
-        ArmId((u128::from(name) | (length as u128) << (8 * INLINE_BYTES)).to_le_bytes())
+    /// The id of a name of so many bytes, 0 to 8, the first lowest; behind them stands 0.
+    #[inline(always)]
+    pub fn short(name: u64, length: u64) -> ArmId {
+        ArmId((u128::from(name) | u128::from(length) << (8 * INLINE_BYTES)).to_le_bytes())
     }
 
     /// The numbers of [`ArmId::pair`] if both are below 10: the block in bits 4-7, the branch in bits 0-3.
@@ -122,15 +118,8 @@ mod tests {
         }
         assert_eq!(ArmId::pair(0, 1), ArmId::parse("0:1"));
         assert_eq!(ArmId::pair(12, 3), ArmId::parse("12:3"));
-        assert_eq!(
-            ArmId::from_pair(
-                b"12,3,1
-.",
-                2,
-                4
-            ),
-            ArmId::parse("12:3")
-        );
+        let name = u64::from_le_bytes(*b"12:3\0\0\0\0");
+        assert_eq!(ArmId::short(name, 4), ArmId::parse("12:3"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::line::{either_or, intersect};
 use super::part::{self, Part};
 use super::{ArmId, Arms, Complexity, Coverage, Evidence, Kind, Missed, Totals};
-use crate::simd;
+use crate::simd::{self, Level};
 
 pub(crate) const KIND: u8 = 0b11;
 pub(crate) const HITS: u8 = 1 << 2;
@@ -191,20 +191,30 @@ impl FileCoverage {
     pub(super) fn push_plain_lines(&mut self, lines: Range<u32>, hits: u64) {
         const SHORT: usize = 16;
         if lines.len() <= SHORT && lines.start < u32::MAX - SHORT as u32 {
-            // As many rows are written at once, always, and those too many taken back.
-            let rows = self.len() + lines.len();
             let column: [u32; SHORT] = std::array::from_fn(|at| lines.start + at as u32);
-            self.lines.extend_from_slice(&column);
-            self.hits.extend_from_slice(&[hits; SHORT]);
-            self.marks.extend_from_slice(&[PLAIN; SHORT]);
-            self.lines.truncate(rows);
-            self.hits.truncate(rows);
-            self.marks.truncate(rows);
-            return;
+            return self.push_plain_rows(&column, &[hits; SHORT], lines.len());
         }
         self.lines.extend(lines);
         self.hits.resize(self.lines.len(), hits);
         self.marks.resize(self.lines.len(), PLAIN);
+    }
+
+    /// Adds the first of plain rows.
+    #[inline(always)]
+    pub(super) fn push_plain_rows<const N: usize>(
+        &mut self,
+        lines: &[u32; N],
+        hits: &[u64; N],
+        rows: usize,
+    ) {
+        // As many rows are written at once, always, and those too many taken back.
+        let rows = self.len() + rows;
+        self.lines.extend_from_slice(lines);
+        self.hits.extend_from_slice(hits);
+        self.marks.extend_from_slice(&[PLAIN; N]);
+        self.lines.truncate(rows);
+        self.hits.truncate(rows);
+        self.marks.truncate(rows);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -239,15 +249,6 @@ impl FileCoverage {
         debug_assert_eq!(self.marks[row], PLAIN);
         self.marks[row] = ARMS | branch.kind as u8;
         self.hits[row] = 0;
-        self.arms.push(branch.row());
-    }
-
-    /// Adds a branch behind the last row; the ids of its missed arms are pushed apart.
-    #[inline(always)]
-    pub(super) fn push_branch(&mut self, branch: &Branch) {
-        self.lines.push(branch.line);
-        self.hits.push(0);
-        self.marks.push(ARMS | branch.kind as u8);
         self.arms.push(branch.row());
     }
 
@@ -486,7 +487,7 @@ impl simd::Work for JoinColumns<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: simd::Level>(self, _: L) {
+    fn run<L: Level>(self, _: L) {
         let JoinColumns(into, other) = self;
         for (into, &hits) in into.hits.iter_mut().zip(&other.hits) {
             *into = hits.max(*into);
@@ -505,17 +506,17 @@ impl simd::Work for CountColumns<'_> {
     type Output = Option<Totals>;
 
     #[inline(always)]
-    fn run<L: simd::Level>(self, _: L) -> Option<Totals> {
+    fn run<L: Level>(self, level: L) -> Option<Totals> {
         let FileCoverage {
             hits, marks, arms, ..
         } = self.0;
-        let methods = count_equal(marks, ARMS | Kind::Method as u8);
-        let branches = count_equal(marks, ARMS | Kind::Branch as u8);
-        let bare = count_equal(marks, Kind::Line as u8);
+        let method_and_branch = [Kind::Method, Kind::Branch].map(|kind| ARMS | kind as u8);
+        let [methods, branches] = count_equal(marks, method_and_branch, level);
+        let [plain, bare] = count_equal(marks, [PLAIN, Kind::Line as u8], level);
         let lines = marks.len() as u64 - bare;
         let is_mixed = arms.iter().fold(false, |mixed, row| mixed | row.mixed);
         if methods + branches != arms.len() as u64
-            || methods + branches + count_equal(marks, PLAIN) != lines
+            || methods + branches + plain != lines
             || is_mixed
         {
             return None;
@@ -539,16 +540,19 @@ impl simd::Work for CountColumns<'_> {
     }
 }
 
-/// How many bytes equal one.
+/// How many marks equal each of some.
 #[inline(always)]
-fn count_equal(bytes: &[u8], byte: u8) -> u64 {
-    // So few that a byte can count them: then many are counted at once.
-    let few = bytes.chunks(u8::MAX.into());
-    let counts = few.map(|few| {
-        few.iter()
-            .fold(0_u8, |count, &other| count + u8::from(other == byte))
-    });
-    counts.map(u64::from).sum()
+fn count_equal<const N: usize>(marks: &[u8], sought: [u8; N], level: impl Level) -> [u64; N] {
+    let (many, few) = marks.as_chunks::<64>();
+    let mut rest = [u8::MAX; 64]; // which is no mark
+    rest[..few.len()].copy_from_slice(few);
+    let mut counts = [0; N];
+    for marks in many.iter().chain([&rest]) {
+        for (count, sought) in counts.iter_mut().zip(sought) {
+            *count += u64::from(level.equal_to(marks, sought).count_ones());
+        }
+    }
+    counts
 }
 
 /// Counts the plain rows of a file.
@@ -558,7 +562,7 @@ impl simd::Work for CountPlain<'_> {
     type Output = Totals;
 
     #[inline(always)]
-    fn run<L: simd::Level>(self, _: L) -> Totals {
+    fn run<L: Level>(self, _: L) -> Totals {
         let (mut lines, mut misses) = (0, 0);
         for (&marks, &hits) in self.0.marks.iter().zip(&self.0.hits) {
             let plain = u64::from(marks == PLAIN);

@@ -2,8 +2,9 @@
 
 use std::arch::x86_64::{
     __m512i, _mm_cvtsi64_si128, _mm_loadu_si128, _mm256_loadu_si256, _mm512_add_epi8,
-    _mm512_add_epi16, _mm512_add_epi64, _mm512_and_si512, _mm512_castsi512_si256,
-    _mm512_cmpeq_epi8_mask, _mm512_cmpeq_epi64_mask, _mm512_cmpgt_epu8_mask,
+    _mm512_add_epi16, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,
+    _mm512_castsi512_si256, _mm512_cmpeq_epi8_mask, _mm512_cmpeq_epi64_mask,
+    _mm512_cmpge_epu64_mask, _mm512_cmpgt_epu8_mask, _mm512_cmpgt_epu64_mask,
     _mm512_cmplt_epu32_mask, _mm512_cmplt_epu64_mask, _mm512_cmpneq_epi64_mask,
     _mm512_cvtepu8_epi16, _mm512_cvtepu16_epi64, _mm512_cvtepu32_epi64, _mm512_extracti64x4_epi64,
     _mm512_loadu_si512, _mm512_madd_epi16, _mm512_maddubs_epi16, _mm512_mask_add_epi8,
@@ -75,6 +76,11 @@ impl Level for Wider {
     #[inline(always)]
     fn count_less(self, numbers: &[u32; 16], than: u32) -> usize {
         call!(count_less(numbers, than))
+    }
+
+    #[inline(always)]
+    fn ascending(self, numbers: &[u64; ROWS], than: u64) -> usize {
+        call!(ascending(numbers, than))
     }
 
     #[inline(always)]
@@ -171,10 +177,15 @@ fn rows<const N: usize>(
     for (at, (field, column)) in form.fields.iter().zip(columns).enumerate() {
         let end = end(at);
         let (most, is_positive) = match field {
-            Field::Any => (0, false),
+            Field::Any | Field::Tail => (0, false),
             Field::Number(most) => (*most, false),
             Field::Positive(most) => (*most, true),
         };
+        if matches!(field, Field::Tail) {
+            let eight = _mm512_set1_epi64(8);
+            right &= _mm512_cmpge_epu64_mask(end, eight);
+            store(text.words(_mm512_sub_epi64(end, eight)), column);
+        }
         if most > 0 {
             let (length, word) = (_mm512_sub_epi64(end, start), text.words(start));
             let digits = digits(word, length);
@@ -201,6 +212,15 @@ fn rows<const N: usize>(
 fn count_less(numbers: &[u32; 16], than: u32) -> usize {
     let less = _mm512_cmplt_epu32_mask(load(numbers), _mm512_set1_epi32(than as i32));
     less.trailing_ones() as usize
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn ascending(numbers: &[u64; ROWS], than: u64) -> usize {
+    let (numbers, than) = (load(numbers), _mm512_set1_epi64(than as i64));
+    let before = _mm512_alignr_epi64::<7>(numbers, than);
+    let ascend = _mm512_cmpgt_epu64_mask(numbers, before);
+    ascend.trailing_ones() as usize
 }
 
 #[inline]

@@ -19,7 +19,7 @@ const LINE: RowForm<2> = RowForm::new(b"DA:", [Field::Positive(7), Field::Number
 /// `BRDA:line,block,branch,taken`
 const ARM: RowForm<4> = RowForm::new(
     b"BRDA:",
-    [Field::Positive(7), Field::Any, Field::Any, Field::Any],
+    [Field::Positive(7), Field::Any, Field::Tail, Field::Tail],
 );
 /// Fields of lines that are read at once.
 const FIELDS: usize = 4 * ROWS;
@@ -80,7 +80,7 @@ struct Record<'c> {
     cpp: bool,
     typescript: bool,
     lines: FileBuilder,
-    arms: Vec<Arm>,
+    arms: Arms,
     /// Arms after the last time that repeated ones were dropped.
     distinct_arms: usize,
     functions: Vec<u32>,
@@ -94,8 +94,62 @@ struct Record<'c> {
 #[derive(Clone, Copy)]
 struct Arm {
     line: u32,
-    taken: bool,
     id: ArmId,
+    is_missed: bool,
+}
+
+/// Arms in columns, which are as long as each other.
+#[derive(Default)]
+struct Arms {
+    lines: Vec<u32>,
+    ids: Vec<ArmId>,
+    are_missed: Vec<bool>,
+}
+
+impl Arms {
+    fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.ids.clear();
+        self.are_missed.clear();
+    }
+
+    #[inline(always)]
+    fn push(&mut self, arm: Arm) {
+        self.lines.push(arm.line);
+        self.ids.push(arm.id);
+        self.are_missed.push(arm.is_missed);
+    }
+
+    #[inline(always)]
+    fn push_rows(&mut self, arms: &ArmRows, rows: usize) {
+        // All are written at once, always, and those too many taken back.
+        let rows = self.len() + rows;
+        self.lines.extend_from_slice(&arms.lines);
+        self.ids.extend_from_slice(&arms.ids);
+        self.are_missed.extend_from_slice(&arms.are_missed);
+        self.lines.truncate(rows);
+        self.ids.truncate(rows);
+        self.are_missed.truncate(rows);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Arm> {
+        let columns = self.lines.iter().zip(&self.ids).zip(&self.are_missed);
+        columns.map(|((&line, &id), &is_missed)| Arm {
+            line,
+            id,
+            is_missed,
+        })
+    }
+
+    /// Puts others in their place.
+    fn replace(&mut self, arms: &[Arm]) {
+        self.clear();
+        arms.iter().for_each(|&arm| self.push(arm));
+    }
 }
 
 impl<'c> Record<'c> {
@@ -118,11 +172,11 @@ impl<'c> Record<'c> {
         loop {
             fields.look(FIELDS, level);
             let at = fields.at();
-            self.take_lines(fields, level);
-            if !self.javascript {
-                self.take_arms(fields, level);
+            match fields.seen().get(fields.start()..) {
+                Some([b'D', ..]) => self.take_lines(fields, level),
+                Some([b'B', b'R', b'D', ..]) if !self.javascript => self.take_arms(fields, level),
+                _ => self.take_others(fields),
             }
-            self.take_functions(fields);
             if fields.at() == at {
                 return;
             }
@@ -137,54 +191,64 @@ impl<'c> Record<'c> {
     fn take_lines(&mut self, fields: &mut Fields<'_>, level: impl Level) {
         loop {
             let ([lines, hits], rows) = fields.rows(&LINE, level);
-            let lines = lines.map(|line| line as u32);
             if rows < ROWS {
-                self.push_lines(&lines[..rows], &hits[..rows]);
+                self.push_lines(&lines, &hits, rows, level);
                 return fields.pass_rows::<2>(rows);
             }
-            self.push_lines(&lines, &hits);
+            self.push_lines(&lines, &hits, ROWS, level);
             fields.pass_rows::<2>(ROWS);
         }
     }
 
     #[inline(always)]
-    fn push_lines(&mut self, lines: &[u32], hits: &[u64]) {
+    fn push_lines(
+        &mut self,
+        lines: &[u64; ROWS],
+        hits: &[u64; ROWS],
+        rows: usize,
+        level: impl Level,
+    ) {
         if self.ignored.is_none() {
-            return self.lines.plain(lines, hits);
+            return self.lines.plain_rows(lines, hits, rows, level);
         }
-        for (&line, &hits) in lines.iter().zip(hits) {
-            self.push_line(line, hits);
+        for (&line, &hits) in lines.iter().zip(hits).take(rows) {
+            self.push_line(line as u32, hits);
         }
     }
 
     /// Takes a run of ordinary `BRDA` lines, as far as the places of their ends are known.
     #[inline(always)]
     fn take_arms(&mut self, fields: &mut Fields<'_>, level: impl Level) {
-        let text = fields.seen();
         loop {
-            let ([lines, ..], rows) = fields.rows(&ARM, level);
-            let Some(ends) = fields.next_rows::<4>() else {
+            let (columns, rows) = fields.rows(&ARM, level);
+            let Some(ends) = fields.next_rows() else {
                 return;
             };
-            let arms = lines.iter().zip(*ends).take(rows);
-            let mut taken = 0;
-            for (&line, ends) in arms {
-                let Some(arm) = plain_arm(text, line as u32, ends) else {
-                    break;
-                };
-                self.push_arm(arm);
-                taken += 1;
+            let (arms, plain) = ArmRows::of(&columns, ends);
+            let rows = rows.min(plain);
+            if rows < ROWS {
+                self.push_arms(&arms, rows);
+                return fields.pass_rows::<4>(rows);
             }
-            if taken < ROWS {
-                return fields.pass_rows::<4>(taken);
-            }
+            self.push_arms(&arms, ROWS);
             fields.pass_rows::<4>(ROWS);
         }
     }
 
-    /// Takes a run of ordinary `FN` and `FNDA` lines, as far as the places of their ends are known.
     #[inline(always)]
-    fn take_functions(&mut self, fields: &mut Fields<'_>) {
+    fn push_arms(&mut self, arms: &ArmRows, rows: usize) {
+        let is_first = |row: usize| (row < rows) & (arms.lines[row] <= 1);
+        let any_first = (0..ROWS).fold(false, |any, row| any | is_first(row));
+        if any_first || self.ignored.is_some() {
+            return (0..rows).for_each(|row| self.push_arm(arms.get(row)));
+        }
+        self.arms.push_rows(arms, rows);
+        self.limit_arms();
+    }
+
+    /// Takes a run of ordinary `FN` lines and of such as say nothing, as far as the places of their ends are known.
+    #[inline(always)]
+    fn take_others(&mut self, fields: &mut Fields<'_>) {
         let (text, mut start) = (fields.seen(), fields.start());
         let mut passed = 0;
         while let Some(line) = text.get(start..)
@@ -198,7 +262,10 @@ impl<'c> Record<'c> {
                     };
                     self.push_function(line, name);
                 }
-                [b'F', b'N', b'D', b'A', b':', ..] => {}
+                [b'F', b'N', b'D', b'A', b':', ..]
+                | [b'F', b'N', b'F' | b'H', b':', ..]
+                | [b'B', b'R', b'F' | b'H', b':', ..]
+                | [b'L', b'F' | b'H', b':', ..] => {}
                 [b'F', b'N', b':', ..] | [b'B', b'R', b'D', b'A', b':', ..] if self.javascript => {}
                 _ => break,
             }
@@ -330,7 +397,11 @@ impl<'c> Record<'c> {
             )));
         }
         if let Some(line) = context.checked_line(line, path) {
-            self.push_arm(Arm { line, taken, id });
+            self.push_arm(Arm {
+                line,
+                id,
+                is_missed: !taken,
+            });
         }
         Ok(())
     }
@@ -340,19 +411,27 @@ impl<'c> Record<'c> {
         let counts = arm.line > 1 || (arm.line == 1 && !self.typescript);
         if counts && !self.is_ignored(arm.line) {
             self.arms.push(arm);
-            if self.arms.len() > 2 * self.distinct_arms.max(MIN_ARMS) {
-                self.drop_repeated_arms();
-            }
+            self.limit_arms();
+        }
+    }
+
+    /// Drops repeated arms when there are many.
+    #[inline(always)]
+    fn limit_arms(&mut self) {
+        if self.arms.len() > 2 * self.distinct_arms.max(MIN_ARMS) {
+            self.drop_repeated_arms();
         }
     }
 
     /// Keeps the last of each arm.
     #[cold]
     fn drop_repeated_arms(&mut self) {
-        self.arms.reverse();
-        self.arms.sort_by_key(|arm| (arm.line, arm.id)); // stable: the last comes first now
-        self.arms.dedup_by_key(|arm| (arm.line, arm.id));
-        self.distinct_arms = self.arms.len();
+        let mut arms: Vec<Arm> = self.arms.iter().collect();
+        arms.reverse();
+        arms.sort_by_key(|arm| (arm.line, arm.id)); // stable: the last comes first now
+        arms.dedup_by_key(|arm| (arm.line, arm.id));
+        self.distinct_arms = arms.len();
+        self.arms.replace(&arms);
     }
 
     /// Adds the file to what was found, and makes ready for the next.
@@ -367,11 +446,15 @@ impl<'c> Record<'c> {
     fn build(&mut self, partials_as_hits: bool) -> FileCoverage {
         if !self.mangled.is_empty() {
             self.mangled.sort_unstable();
-            self.arms
-                .retain(|arm| self.mangled.binary_search(&arm.line).is_err());
+            let is_mangled = |arm: &Arm| self.mangled.binary_search(&arm.line).is_ok();
+            let arms: Vec<Arm> = self.arms.iter().filter(|arm| !is_mangled(arm)).collect();
+            self.arms.replace(&arms);
         }
         self.functions.sort_unstable();
-        match self.group_arms().filter(|_| !partials_as_hits) {
+        let functions = self.functions.len();
+        let padded = (functions + 1).next_multiple_of(Functions::MANY);
+        self.functions.resize(padded, u32::MAX);
+        match simd::widely(GroupArms(self)).filter(|_| !partials_as_hits) {
             Some((branches, missed)) => {
                 let branches = &self.branches[..branches];
                 self.lines.assign_branches(branches, &self.missed[..missed]);
@@ -381,50 +464,14 @@ impl<'c> Record<'c> {
         self.lines.take()
     }
 
-    /// Makes branches of the arms if these ascend by line and, on a line, by id; gives how many, and how many arms are
-    /// missed.
-    fn group_arms(&mut self) -> Option<(usize, usize)> {
-        let (mut branches, mut missed) = (0, 0);
-        let nothing = ArmId::parse("");
-        if self.branches.len() < self.arms.len() {
-            self.branches.resize(self.arms.len(), Branch::default());
-            self.missed.resize(self.arms.len(), nothing);
-        }
-        // No branch depends on what a report says, as half of these would be foreseen wrongly.
-        let (mut line, mut id, mut is_ordered) = (0, nothing, true);
-        let (mut total, mut missed_before) = (0, 0);
-        for arm in &self.arms {
-            let is_new = arm.line != line;
-            is_ordered &= (arm.line > line) | !is_new & (id < arm.id);
-            branches += usize::from(is_new);
-            total = if is_new { 1 } else { total + 1 };
-            missed_before = if is_new { missed } else { missed_before };
-            self.missed[missed] = arm.id;
-            missed += usize::from(!arm.taken);
-            self.branches[branches - 1] = Branch {
-                line: arm.line,
-                kind: Kind::Branch,
-                taken: total - (missed - missed_before) as u32,
-                total,
-            };
-            (line, id) = (arm.line, arm.id);
-        }
-        let mut functions = Functions(&self.functions);
-        for branch in &mut self.branches[..branches] {
-            branch.kind = functions.kind_of_branch(branch.line);
-        }
-        is_ordered.then_some((branches, missed))
-    }
-
     /// Assigns arms in any order.
     #[cold]
     fn assign_arms(&mut self, partials_as_hits: bool) {
-        if !self.arms.is_sorted_by_key(|arm| arm.line) {
-            self.arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
-        }
-        let mut functions = Functions(&self.functions);
+        let mut arms: Vec<Arm> = self.arms.iter().collect();
+        arms.sort_by_key(|arm| arm.line); // stable: of one arm, the last counts
+        let mut functions = Functions::new(&self.functions);
         let mut missed = Vec::new();
-        for arms in self.arms.chunk_by(|a, b| a.line == b.line) {
+        for arms in arms.chunk_by(|a, b| a.line == b.line) {
             let line = arms[0].line;
             let kind = functions.kind_of_branch(line);
             let (coverage, missed) = branch(arms, &mut missed, partials_as_hits);
@@ -433,22 +480,82 @@ impl<'c> Record<'c> {
     }
 }
 
-/// The lines on which functions start, ascending.
-struct Functions<'a>(&'a [u32]);
+/// Makes branches of the arms if these ascend by line and, on a line, by id; gives how many, and how many arms are missed.
+struct GroupArms<'a, 'c>(&'a mut Record<'c>);
 
-impl Functions<'_> {
+impl Work for GroupArms<'_, '_> {
+    type Output = Option<(usize, usize)>;
+
+    #[inline(always)]
+    fn run<L: Level>(self, _: L) -> Self::Output {
+        let Record {
+            arms,
+            functions,
+            branches,
+            missed,
+            ..
+        } = self.0;
+        let nothing = ArmId::parse("");
+        if branches.len() < arms.len() {
+            branches.resize(arms.len(), Branch::default());
+            missed.resize(arms.len(), nothing);
+        }
+        let (branches, missed) = (&mut branches[..arms.len()], &mut missed[..arms.len()]);
+        // No branch depends on what a report says, as half of these would be foreseen wrongly.
+        let (mut line, mut id, mut is_ordered) = (0, nothing, true);
+        let (mut total, mut branch_count) = (0, 0);
+        let (mut missed_before, mut missed_count) = (0, 0);
+        for arm in arms.iter() {
+            let is_new = arm.line != line;
+            is_ordered &= (arm.line > line) | !is_new & (id < arm.id);
+            branch_count += usize::from(is_new);
+            total = if is_new { 1 } else { total + 1 };
+            missed_before = if is_new { missed_count } else { missed_before };
+            missed[missed_count] = arm.id;
+            missed_count += usize::from(arm.is_missed);
+            branches[branch_count - 1] = Branch {
+                line: arm.line,
+                kind: Kind::Branch,
+                taken: total - (missed_count - missed_before) as u32,
+                total,
+            };
+            (line, id) = (arm.line, arm.id);
+        }
+        let mut functions = Functions::new(functions);
+        for branch in &mut branches[..branch_count] {
+            branch.kind = functions.kind_of_branch(branch.line);
+        }
+        is_ordered.then_some((branch_count, missed_count))
+    }
+}
+
+/// The lines on which functions start, ascending.
+struct Functions<'a>(&'a [[u32; Functions::MANY]]);
+
+impl<'a> Functions<'a> {
+    /// Lines that are compared at once.
+    const MANY: usize = 16;
+
+    /// So many times as many lines, with at least one at the end that is behind every other.
+    fn new(lines: &'a [u32]) -> Functions<'a> {
+        Functions(lines.as_chunks().0)
+    }
+
     /// What a branch on a line is. Lines are asked for in ascending order.
-    #[inline]
+    #[inline(always)]
     fn kind_of_branch(&mut self, line: u32) -> Kind {
-        while let [function, rest @ ..] = self.0
-            && *function < line
-        {
+        while let [functions, rest @ ..] = self.0 {
+            if functions[Self::MANY - 1] >= line {
+                let is_method = functions.iter().fold(false, |is, &one| is | (one == line));
+                return if is_method {
+                    Kind::Method
+                } else {
+                    Kind::Branch
+                };
+            }
             self.0 = rest;
         }
-        match self.0.first() == Some(&line) {
-            true => Kind::Method,
-            false => Kind::Branch,
-        }
+        Kind::Branch
     }
 }
 
@@ -477,14 +584,14 @@ fn branch<'a>(
     missed.clear();
     let mut total = arms.len() as u32;
     if arms.windows(2).all(|pair| pair[0].id < pair[1].id) {
-        missed.extend(arms.iter().filter(|arm| !arm.taken).map(|arm| arm.id));
+        missed.extend(arms.iter().filter(|arm| arm.is_missed).map(|arm| arm.id));
     } else {
         let mut arms = arms.to_vec();
         arms.reverse();
         arms.sort_by_key(|arm| arm.id); // stable: the last comes first now
         arms.dedup_by_key(|arm| arm.id);
         total = arms.len() as u32;
-        missed.extend(arms.iter().filter(|arm| !arm.taken).map(|arm| arm.id));
+        missed.extend(arms.iter().filter(|arm| arm.is_missed).map(|arm| arm.id));
     }
     let taken = total - missed.len() as u32;
     match taken {
@@ -494,25 +601,53 @@ fn branch<'a>(
     }
 }
 
-/// The arm of a line of the form [`ARM`], of which `ends` are the places in the text, with nothing odd about it.
-#[inline(always)]
-fn plain_arm(text: &[u8], line: u32, ends: [u16; 4]) -> Option<Arm> {
-    const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
-    let [before, comma, behind, end] = ends.map(|end| usize::from(end & !ROW_END));
-    let name_bytes = behind - before - 1;
-    let name: &[u8; 8] = text.get(before + 1..)?.first_chunk()?;
-    let last = *text.get(end - 1)?;
-    let is_single = end == behind + 2;
-    let is_plain = last.is_ascii_digit() | (last == b'-') & is_single;
-    let odd = u64::from_le_bytes(*name) & NOT_ASCII;
-    if !is_plain || name_bytes > 8 || odd & (u64::MAX >> (64 - 8 * name_bytes)) != 0 {
-        return None;
+/// The arms of rows of the form [`ARM`], in columns.
+struct ArmRows {
+    lines: [u32; ROWS],
+    ids: [ArmId; ROWS],
+    are_missed: [bool; ROWS],
+}
+
+impl ArmRows {
+    /// The arms of these columns, whose fields end at these places; and how many of the first have nothing odd about them.
+    #[inline(always)]
+    fn of(columns: &[[u64; ROWS]; 4], ends: &[[u16; 4]; ROWS]) -> (ArmRows, usize) {
+        const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+        let [lines, _, names, takens] = columns;
+        let (mut short, mut lengths, mut odd) = ([0; ROWS], [0; ROWS], [0; ROWS]);
+        let mut are_missed = [false; ROWS];
+        for row in 0..ROWS {
+            let [before, comma, behind, _] = ends[row].map(|end| u64::from(end & !ROW_END));
+            let length = behind.wrapping_sub(before).wrapping_sub(1);
+            let colon = 8 * comma.wrapping_sub(before).wrapping_sub(1);
+            let name = names[row] >> ((8_u64.wrapping_sub(length) * 8) % 64);
+            let (last, single) = (takens[row] >> 56, takens[row] >> 48 & 0xff);
+            let is_single = single == u64::from(b',');
+            let is_digit = last.wrapping_sub(b'0'.into()) < 10;
+            let is_bare = is_single & (last == u64::from(b'-'));
+            let is_plain = (length.wrapping_sub(1) < 8) & (is_digit | is_bare);
+            odd[row] = name & NOT_ASCII | u64::from(!is_plain);
+            short[row] = name ^ u64::from(b',' ^ b':') << (colon % 64);
+            lengths[row] = length;
+            are_missed[row] = is_bare | is_single & (last == u64::from(b'0'));
+        }
+        let arms = ArmRows {
+            lines: lines.map(|line| line as u32),
+            ids: std::array::from_fn(|row| ArmId::short(short[row], lengths[row])),
+            are_missed,
+        };
+        let all_plain = odd.iter().fold(0, |all, odd| all | odd) == 0;
+        let first_odd = || odd.iter().position(|&odd| odd != 0).unwrap_or(ROWS);
+        (arms, if all_plain { ROWS } else { first_odd() })
     }
-    Some(Arm {
-        line,
-        taken: !(is_single & ((last == b'-') | (last == b'0'))),
-        id: ArmId::from_pair(name, comma - before - 1, name_bytes),
-    })
+
+    fn get(&self, row: usize) -> Arm {
+        Arm {
+            line: self.lines[row],
+            id: self.ids[row],
+            is_missed: self.are_missed[row],
+        }
+    }
 }
 
 /// `FN:line,name` or more fields: (line, what the name starts with).
@@ -582,10 +717,10 @@ mod tests {
         let arm = |text: &str| {
             let text = padded(text);
             let mut fields = Fields::new(text.as_bytes());
-            let ([[line, ..], ..], rows) = widely(Look(&mut fields));
-            let ends = fields.next_rows()?.first().filter(|_| rows > 0)?;
-            let arm = plain_arm(text.as_bytes(), line as u32, *ends)?;
-            Some((arm.line, arm.taken, arm.id.to_string()))
+            let (columns, rows) = widely(Look(&mut fields));
+            let (arms, plain) = ArmRows::of(&columns, fields.next_rows()?);
+            let arm = (rows.min(plain) > 0).then(|| arms.get(0))?;
+            Some((arm.line, !arm.is_missed, arm.id.to_string()))
         };
         assert_eq!(arm("BRDA:7,0,12,-"), Some((7, false, "0:12".into())));
         assert_eq!(arm("BRDA:7,10,2,0"), Some((7, false, "10:2".into())));
@@ -620,8 +755,12 @@ mod tests {
         let mut record = Record::default();
         for said in 0..5 * MIN_ARMS as u32 {
             let (line, id) = (7 + said % 2, ArmId::pair(0, said % 3));
-            let taken = said + 6 < 5 * MIN_ARMS as u32;
-            record.push_arm(Arm { line, taken, id });
+            let is_missed = said + 6 >= 5 * MIN_ARMS as u32;
+            record.push_arm(Arm {
+                line,
+                id,
+                is_missed,
+            });
             assert!(record.arms.len() <= 2 * MIN_ARMS);
         }
         let missed: Vec<_> = record
@@ -681,7 +820,7 @@ mod tests {
         #[test]
         fn lines_read_at_once_say_what_they_say_one_by_one(
             lines in proptest::collection::vec(
-                "(DA:[0-9]{0,3},[0-9]{0,9}(,x)?|BRDA:[1-9]{0,3},[0-9e]{1,4},[0-9]{1,4},(-|[0-9]{0,4})|FN:[0-9]{1,8},f(,g)?|FNDA:1,f(,g)?|BRDA:[1-9],0,[0-9],[01]|DA:-?[0-9],-?[0-9.]{1,3}e?|LF:[0-9]|[DB].{0,9})",
+                "(DA:[0-9]{0,3},[0-9]{0,9}(,x)?|BRDA:[1-9]{0,3},[0-9e]{1,4},[0-9]{1,4},(-|[0-9]{0,4})|FN:[0-9]{1,8},f(,g)?|FNDA:1,f(,g)?|BRDA:[1-9],0,[0-9],[01]|DA:-?[0-9],-?[0-9.]{1,3}e?|(LF|LH|FNF|FNH|BRF|BRH):[0-9]{0,3}|[DB].{0,9})",
                 0..400,
             ),
             is_javascript: bool,
