@@ -123,11 +123,14 @@ impl<'a> Cursor<'a> {
         Err(Stop::Broken)
     }
 
-    /// Skips at least one byte, and the spaces behind it as far as words of them go.
+    /// Skips one byte, and the spaces behind it as far as words of them go.
     #[inline]
     fn skip_spaces(&mut self) {
         const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
         self.at += 1;
+        if self.bytes.get(self.at) != Some(&b' ') {
+            return; // as mostly, where nothing is indented
+        }
         while let Some(word) = self.rest().first_chunk() {
             let others = u64::from_le_bytes(*word) ^ SPACES;
             self.at += (others.trailing_zeros() / 8) as usize;
@@ -378,7 +381,7 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn short_integers(&mut self, integers: &mut impl Integers, level: impl Level) {
         /// Bytes in which commas are looked for at once.
-        const LOOKED: usize = 128;
+        const LOOKED: usize = 512;
         let form = &LISTED[usize::from(self.rest().first() == Some(&b' '))];
         while let Some(looked) = self.rest().first_chunk::<LOOKED>() {
             let (mut ends, mut found) = ([0; LOOKED + ROWS], 0);

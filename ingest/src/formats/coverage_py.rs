@@ -7,7 +7,7 @@ use super::{Attempt, Context, FoundFile, MAX_LINE};
 use crate::detect::Format;
 use crate::error::{Failure, Result};
 use crate::json::{self, Cursor, Entry, Integers, Step, Stop};
-use engine::model::{FileBuilder, FileCoverage};
+use engine::model::{FileBuilder, FileCoverage, Totals};
 use engine::simd::{Level, ROWS, Work, widely};
 
 /// Adds the files of a document that is coverage.py's for sure, if it is JSON.
@@ -37,15 +37,15 @@ struct Document<'a> {
     maybe_other: bool,
 }
 
-/// Files by their names.
-type Files<'a> = Vec<Entry<'a, Result<FoundFile>>>;
+/// Files by their names; boxed, as a list of them is moved while it grows.
+type Files<'a> = Vec<Entry<'a, Result<Box<FoundFile>>>>;
 
 impl Document<'_> {
     fn add(self, context: &mut Context<'_>) -> Result<()> {
         for Entry { key, value, .. } in json::each(self.files) {
             let file = value?;
             if let Some(path) = context.paths.fix(&key)?.filter(|path| !path.is_empty()) {
-                context.add_file(path, file);
+                context.add_file(path, *file);
             }
         }
         Ok(())
@@ -123,10 +123,10 @@ struct Merged {
 const LINES_PER_NUMBER: usize = 64;
 
 /// Lines that ran and lines that did not, in any order. One that is in both ran.
-fn merge(executed: &Lines, missing: &Lines, merged: &mut Merged) -> FoundFile {
+fn merge(executed: &Lines, missing: &Lines, merged: &mut Merged) -> Box<FoundFile> {
     let lists = [&executed.numbers[..], &missing.numbers];
-    let file = widely(Merge { lists, merged });
-    FoundFile::new(file, executed.cut | missing.cut)
+    let (file, totals) = widely(Merge { lists, merged });
+    Box::new(FoundFile::counted(file, totals, executed.cut | missing.cut))
 }
 
 /// Makes a row of each line of both lists.
@@ -136,10 +136,10 @@ struct Merge<'a> {
 }
 
 impl Work for Merge<'_> {
-    type Output = FileCoverage;
+    type Output = (FileCoverage, Totals);
 
     #[inline(always)]
-    fn run<L: Level>(self, level: L) -> FileCoverage {
+    fn run<L: Level>(self, level: L) -> (FileCoverage, Totals) {
         let Merge {
             lists: [executed, missing],
             merged,
@@ -150,26 +150,31 @@ impl Work for Merge<'_> {
             let mut file = FileBuilder::new();
             missing.iter().for_each(|&line| file.hits(line, 0));
             executed.iter().for_each(|&line| file.hits(line, 1));
-            return file.finish();
+            let file = file.finish();
+            let totals = file.totals();
+            return (file, totals);
         }
         let bits = &mut merged.bits;
-        bits.resize(last / 64 + 1, [0; 2]);
+        bits.resize(last / 64 + 2, [0; 2]); // one more, as lines are set in two words at once
         set(bits, 0, executed);
         set(bits, 1, missing);
+        bits.truncate(last / 64 + 1);
         merged.take(level)
     }
 }
 
 impl Merged {
-    /// The file of which the bits are set, a row for each.
+    /// The file of which the bits are set, a row for each, and counts over it.
     #[inline(always)]
-    fn take(&mut self, level: impl Level) -> FileCoverage {
+    fn take(&mut self, level: impl Level) -> (FileCoverage, Totals) {
         self.lines.clear();
         self.hits.clear();
         let mut places = [0; 64];
+        let mut totals = Totals::default();
         for (&[ran, missed], first) in self.bits.iter().zip((0_u32..).step_by(64)) {
             let all = ran | missed;
             let rows = self.lines.len() + level.places(all, 0, 0, &mut places);
+            totals.hits += u64::from(ran.count_ones());
             let ran = level.extract(ran, all);
             // As many are written always, and those too many taken back.
             let lines: [u32; 64] = std::array::from_fn(|at| first.wrapping_add(places[at].into()));
@@ -180,7 +185,10 @@ impl Merged {
             self.hits.truncate(rows);
         }
         self.bits.clear();
-        FileCoverage::of_plain(self.lines.clone(), self.hits.clone())
+        totals.lines = self.lines.len() as u64;
+        totals.misses = totals.lines - totals.hits;
+        let file = FileCoverage::of_plain(self.lines.clone(), self.hits.clone());
+        (file, totals)
     }
 }
 
@@ -190,15 +198,22 @@ fn set(bits: &mut [[u64; 2]], list: usize, lines: &[u32]) {
     let (many, rest) = lines.as_chunks::<ROWS>();
     let bit = |line: u32| 1_u64 << (line % 64);
     for lines in many {
+        // Mostly, all are in one word or in two.
         let place = lines[0] / 64;
-        let elsewhere = lines
-            .iter()
-            .fold(0, |any, line| any | ((line / 64) ^ place));
-        if elsewhere == 0 {
-            bits[place as usize][list] |= lines.iter().fold(0, |bits, &line| bits | bit(line));
-        } else {
+        let (mut first, mut second, mut elsewhere) = (0, 0, false);
+        for &line in lines {
+            let words_on = (line / 64).wrapping_sub(place);
+            first |= if words_on == 0 { bit(line) } else { 0 };
+            second |= if words_on == 1 { bit(line) } else { 0 };
+            elsewhere |= words_on > 1;
+        }
+        if elsewhere {
             let mut set = |&line: &u32| bits[line as usize / 64][list] |= bit(line);
             lines.iter().for_each(&mut set);
+        } else {
+            let words = &mut bits[place as usize..][..2];
+            words[0][list] |= first;
+            words[1][list] |= second;
         }
     }
     for &line in rest {
@@ -274,7 +289,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn file(&mut self, cursor: &mut Cursor<'_>, name: &str) -> Step<Result<FoundFile>> {
+    fn file(&mut self, cursor: &mut Cursor<'_>, name: &str) -> Step<Result<Box<FoundFile>>> {
         let (mut executed, mut missing) = (List::Absent, List::Absent);
         cursor.expect(b'{')?;
         let mut first = true;

@@ -27,6 +27,11 @@ impl FoundFile {
     /// Counts the lines of a file; `cut` says whether some were too large to be kept.
     pub(super) fn new(lines: FileCoverage, cut: bool) -> FoundFile {
         let totals = lines.totals(); // its columns are at hand now
+        FoundFile::counted(lines, totals, cut)
+    }
+
+    /// Like [`new`](Self::new), for lines that were counted.
+    pub(super) fn counted(lines: FileCoverage, totals: Totals, cut: bool) -> FoundFile {
         FoundFile { lines, totals, cut }
     }
 
