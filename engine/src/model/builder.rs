@@ -149,6 +149,20 @@ impl FileBuilder {
         }
     }
 
+    /// Appends lines with their hit counts and what they are, which are as many.
+    pub fn counted(&mut self, lines: &[u32], hits: &[u64], kinds: &[Kind]) {
+        debug_assert!(lines.len() == hits.len() && lines.len() == kinds.len());
+        if self.last < lines.first().copied().unwrap_or(0) && lines.is_sorted_by(|a, b| a < b) {
+            self.last = lines.last().copied().unwrap_or(0);
+            self.sorted.push_counted(lines, hits, kinds);
+            self.plain_from = self.sorted.len();
+            return;
+        }
+        for ((&line, &hits), &kind) in lines.iter().zip(hits).zip(kinds) {
+            self.append(line, kind, Coverage::Hits(hits), None, None);
+        }
+    }
+
     /// Like [`plain`](Self::plain), but for the lines at places that ascend: those do not count, whatever
     /// their hits are.
     pub fn plain_but(
@@ -572,9 +586,9 @@ mod tests {
     proptest! {
         #[test]
         fn branches_assigned_together_are_as_those_assigned_one_by_one(
-            plain in vec(1..60_u32, 0..50),
-            others in vec((1..60_u32, coverage(), any::<bool>()), 0..4),
-            branches in proptest::collection::btree_map(1..70_u32, (any::<bool>(), 0..3_u32, 0..3_u32), 0..40),
+            plain in prop_oneof![vec(1..60_u32, 0..50), ascending(1..300, 0..250)],
+            others in vec((1..60_u32, coverage(), any::<bool>()), 0..2),
+            branches in proptest::collection::btree_map(1..310_u32, (any::<bool>(), 0..3_u32, 0..3_u32), 0..40),
             has_parts in any::<bool>(),
         ) {
             let mut one_by_one = FileBuilder::new();
@@ -606,6 +620,37 @@ mod tests {
             let (one_by_one, together) = (one_by_one.finish(), together.finish());
             prop_assert_eq!(one_by_one.totals(), together.totals());
             prop_assert_eq!(one_by_one, together);
+        }
+    }
+
+    /// Lines that ascend.
+    fn ascending(lines: Range<u32>, count: Range<usize>) -> impl Strategy<Value = Vec<u32>> {
+        let lines = proptest::collection::btree_set(lines, count);
+        lines.prop_map(|lines| lines.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn rows_added_together_are_as_those_added_one_by_one(
+            runs in vec((prop_oneof![vec(1..99_u32, 0..ROWS + 1), ascending(1..99, 0..ROWS + 1)], any::<[u64; ROWS]>(), vec(0..3_u8, ROWS)), 0..9),
+            has_kinds: bool,
+        ) {
+            let (mut one_by_one, mut together) = (FileBuilder::new(), FileBuilder::new());
+            for (at, (lines, hits, kinds)) in (0..).zip(runs) {
+                let lines: Vec<u32> = lines.into_iter().map(|line| 50 * at + line).collect();
+                let kinds = kinds.into_iter().map(|kind| [Kind::Line, Kind::Method, Kind::Branch][usize::from(kind)]);
+                let kinds: Vec<Kind> = kinds.map(|kind| if has_kinds { kind } else { Kind::Line }).collect();
+                for ((&line, &hits), &kind) in lines.iter().zip(&hits).zip(&kinds) {
+                    one_by_one.append(line, kind, Coverage::Hits(hits), None, None);
+                }
+                if has_kinds {
+                    together.counted(&lines, &hits[..lines.len()], &kinds[..lines.len()]);
+                } else {
+                    let any_behind = std::array::from_fn(|row| lines.get(row).map_or(hits[row], |&line| line.into()));
+                    together.plain_rows(&any_behind, &hits, lines.len(), Plain);
+                }
+            }
+            prop_assert_eq!(one_by_one.finish(), together.finish());
         }
     }
 

@@ -234,6 +234,14 @@ impl FileCoverage {
         self.marks.resize(self.lines.len(), PLAIN);
     }
 
+    /// Adds rows with hits and nothing else, of these kinds.
+    pub(super) fn push_counted(&mut self, lines: &[u32], hits: &[u64], kinds: &[Kind]) {
+        self.lines.extend_from_slice(lines);
+        self.hits.extend_from_slice(hits);
+        self.marks
+            .extend(kinds.iter().map(|&kind| HITS | kind as u8));
+    }
+
     /// Makes a plain row one that does not count.
     #[inline]
     pub(super) fn uncount(&mut self, row: usize) {

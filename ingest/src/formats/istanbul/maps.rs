@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use engine::model::Coverage;
+use engine::simd::{self, Level, Text, Work, widely};
 
 use crate::formats::MAX_LINE;
 use crate::formats::lines::coverage;
@@ -35,6 +36,13 @@ pub(super) struct Node {
 }
 
 impl Node {
+    fn of(span: Span) -> Node {
+        Node {
+            span,
+            ..Node::default()
+        }
+    }
+
     pub(super) fn line(&self) -> u32 {
         self.span.line
     }
@@ -156,15 +164,30 @@ impl<'a> Ids<'a> {
         let Some((id, length)) = plain_id(cursor.rest()) else {
             return false;
         };
-        let id = u64::from(id);
-        if self.count == 0 {
-            self.first = id;
-        }
-        let is_next = self.first + self.count as u64 == id;
+        let is_next = self.is_next(id.into());
         if is_next {
-            self.count += 1;
             cursor.advance(length);
         }
+        is_next
+    }
+
+    /// The slot of a key that is a number, written without zeros in front.
+    #[inline]
+    fn slot(&mut self, key: u64) -> usize {
+        match self.is_next(key) {
+            true => self.count - 1,
+            false => self.insert(Cow::Owned(key.to_string())),
+        }
+    }
+
+    /// Takes a number as key if it counts up.
+    #[inline]
+    fn is_next(&mut self, key: u64) -> bool {
+        if self.count == 0 {
+            self.first = key;
+        }
+        let is_next = self.slots.is_none() && self.first + self.count as u64 == key;
+        self.count += usize::from(is_next);
         is_next
     }
 
@@ -267,14 +290,14 @@ impl Reader {
         }
         let mut first = true;
         while let Some(slot) = next_slot(cursor, &mut map.ids, &mut first)? {
-            let node = match plain_span(cursor) {
-                Some(span) => Node {
-                    span,
-                    ..Node::default()
-                },
-                None => self.node(cursor, &mut map.locations)?,
+            let Some(span) = plain_span(cursor) else {
+                let node = self.node(cursor, &mut map.locations)?;
+                put(&mut map.nodes, slot, node);
+                continue;
             };
-            put(&mut map.nodes, slot, node);
+            put(&mut map.nodes, slot, Node::of(span));
+            let map = &mut map;
+            widely(TakeSpans { cursor, map });
         }
         Ok(map)
     }
@@ -286,10 +309,16 @@ impl Reader {
             return Ok(counts);
         }
         let mut first = true;
-        while let Some(slot) = next_slot(cursor, &mut counts.ids, &mut first)? {
-            put(&mut counts.all, slot, self.count(cursor)?);
+        let Counts { ids, all, .. } = &mut counts;
+        loop {
+            cursor.short_entries(&mut first, |key, hits| {
+                put(all, ids.slot(key), Coverage::Hits(hits));
+            })?;
+            match next_slot(cursor, ids, &mut first)? {
+                Some(slot) => put(all, slot, self.count(cursor)?),
+                None => return Ok(counts),
+            }
         }
-        Ok(counts)
     }
 
     /// A map of lists of counts.
@@ -478,8 +507,122 @@ fn column_of(column: i64) -> u32 {
     column.clamp(0, i64::from(OPEN) - 1) as u32
 }
 
-/// How a tool writes a location.
+/// Takes the run of entries that are a key that counts up and a location of the usual form, each with the comma before it.
+struct TakeSpans<'r, 'a> {
+    cursor: &'r mut Cursor<'a>,
+    map: &'r mut Nodes<'a>,
+}
+
+impl Work for TakeSpans<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) {
+        let TakeSpans { cursor, map } = self;
+        while let Some(text) = cursor.rest().first_chunk() {
+            let entry = Entry::of(text, level);
+            let read = entry.read::<Compact>();
+            let Some((id, span)) = read.or_else(|| entry.read::<Spaced>()) else {
+                return;
+            };
+            if !map.ids.is_next(id) {
+                return;
+            }
+            map.nodes.push(Node::of(span));
+            cursor.advance(entry.end);
+        }
+    }
+}
+
+/// An entry of a map of locations, if one of the usual form is at the start of a text: its numbers are a key, two lines
+/// and two columns.
+struct Entry<'t> {
+    text: &'t Text,
+    /// Where each number starts and ends.
+    numbers: [(usize, usize); 5],
+    /// What is behind it.
+    end: usize,
+}
+
+impl<'t> Entry<'t> {
+    const CLOSING: &'static [u8] = b"}}";
+
+    #[inline(always)]
+    fn of(text: &'t Text, level: impl Level) -> Entry<'t> {
+        /// The first 64 bytes hold three numbers, those from here on the others and the end, as long as numbers are short.
+        const SECOND: usize = 48;
+        let window = |from: usize| text[from..].first_chunk().unwrap_or(&[0; 64]);
+        // Of this alone depends where the next entry is: so the processor reads several at once.
+        let closing = level.equal_to(window(SECOND), Self::CLOSING[0]);
+        let end = SECOND + (closing & closing >> 1).trailing_zeros() as usize;
+        let borders = |from: usize| {
+            let digits = !level.other_than_digits(window(from));
+            digits ^ digits << 1
+        };
+        let mut first = borders(0);
+        let mut next = || {
+            let at = first.trailing_zeros() as usize;
+            first &= first.wrapping_sub(1);
+            at
+        };
+        let [id, line, column] = std::array::from_fn(|_| (next(), next()));
+        let taken = (column.1 + 1).saturating_sub(SECOND) as u32;
+        let mut second = borders(SECOND) & u64::MAX.checked_shl(taken).unwrap_or(0);
+        let mut next = || {
+            let at = SECOND + second.trailing_zeros() as usize;
+            second &= second.wrapping_sub(1);
+            at
+        };
+        let [end_line, end_column] = std::array::from_fn(|_| (next(), next()));
+        Entry {
+            text,
+            numbers: [id, line, column, end_line, end_column],
+            end: end + Self::CLOSING.len(),
+        }
+    }
+
+    /// The key and the location.
+    #[inline(always)]
+    fn read<S: Style>(&self) -> Option<(u64, Span)> {
+        let [id, line, column, end_line, end_column] = self.numbers;
+        let is_entry = self.stands(S::KEY, 0, id.0)
+            & self.stands(S::OPEN_BEHIND_KEY, id.1, line.0)
+            & self.stands(S::COLUMN, line.1, column.0)
+            & self.stands(S::END, column.1, end_line.0)
+            & self.stands(S::COLUMN, end_line.1, end_column.0)
+            & self.stands(Self::CLOSING, end_column.1, self.end);
+        if !is_entry {
+            return None;
+        }
+        let (mut values, mut are_short) = ([0; 5], true);
+        for (value, (start, end)) in values.iter_mut().zip(self.numbers) {
+            let word = u64::from_le_bytes(*self.text.get(start..)?.first_chunk()?);
+            let length = end - start;
+            are_short &= (length <= 7) & ((word as u8 != b'0') | (length == 1));
+            *value = simd::all_digits(simd::digits(word, length));
+        }
+        let [id, line, column, end_line, end_column] = values;
+        let [line, column, end_line, end_column] =
+            [line, column, end_line, end_column].map(|value| value as u32);
+        let span = Span {
+            line,
+            column,
+            end_line,
+            end_column,
+        };
+        are_short.then_some((id, span))
+    }
+
+    #[inline(always)]
+    fn stands(&self, text: &[u8], from: usize, to: usize) -> bool {
+        to == from + text.len() && self.text.get(from..from + text.len()) == Some(text)
+    }
+}
+
+/// How a tool writes a location, and an entry of a map of them.
 trait Style {
+    const KEY: &'static [u8];
+    const OPEN_BEHIND_KEY: &'static [u8];
     const OPEN: &'static [u8];
     const COLUMN: &'static [u8];
     const END: &'static [u8];
@@ -491,12 +634,16 @@ struct Compact;
 struct Spaced;
 
 impl Style for Compact {
+    const KEY: &'static [u8] = br#",""#;
+    const OPEN_BEHIND_KEY: &'static [u8] = br#"":{"start":{"line":"#;
     const OPEN: &'static [u8] = br#"{"start":{"line":"#;
     const COLUMN: &'static [u8] = br#","column":"#;
     const END: &'static [u8] = br#"},"end":{"line":"#;
 }
 
 impl Style for Spaced {
+    const KEY: &'static [u8] = br#", ""#;
+    const OPEN_BEHIND_KEY: &'static [u8] = br#"": {"start": {"line": "#;
     const OPEN: &'static [u8] = br#"{"start": {"line": "#;
     const COLUMN: &'static [u8] = br#", "column": "#;
     const END: &'static [u8] = br#"}, "end": {"line": "#;
@@ -535,5 +682,67 @@ fn point_of<S: Style>(text: &[u8]) -> Option<(u32, u32, &[u8])> {
     match short_number(rest) {
         Some((column, length)) => Some((line, column, rest.get(length..)?)),
         None => Some((line, OPEN, rest.strip_prefix(b"null")?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The nodes of a map of these entries, with what stands between them, and where each key's is.
+    fn nodes(entries: &[String], between: &str) -> String {
+        let maps = format!(
+            r#"{{"statementMap":{{{}}},"path":"{}"}}"#,
+            entries.join(between),
+            "x".repeat(size_of::<Text>())
+        );
+        let maps = match Maps::read(&mut Cursor::new(maps.as_bytes())) {
+            Ok(maps) => maps,
+            Err(_) => return "broken".to_owned(),
+        };
+        let Nodes { ids, nodes, .. } = &maps.statements;
+        let keys = (0..20)
+            .chain([1_234_567, 9_999_999])
+            .map(|key| key.to_string());
+        let slots: Vec<_> = keys.map(|key| ids.find(&key)).collect();
+        format!("{nodes:?} {slots:?} {:?} {}", maps.fault, maps.cut)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn locations_read_at_once_say_what_they_say_one_by_one(
+            first in proptest::sample::select(vec![0_u64, 7, 99_998, 1_234_560, 9_999_998]),
+            entries in proptest::collection::vec(
+                (
+                    proptest::collection::vec(proptest::prop_oneof![
+                        8 => "[1-9][0-9]{0,6}|0",
+                        1 => "[0-9]{0,9}|null|1e2|-1|\"1\"",
+                    ], 4),
+                    proptest::option::weighted(0.05, "[0-9a]{0,8}"),
+                    proptest::option::weighted(0.05, r#","skip":(true|1)|\}| "#),
+                ),
+                0..20,
+            ),
+            is_spaced: bool,
+        ) {
+            let entries: Vec<String> = (first..)
+                .zip(&entries)
+                .map(|(id, (numbers, key, extra))| {
+                    let key = key.clone().unwrap_or_else(|| id.to_string());
+                    let [line, column, end_line, end_column] = &numbers[..] else { panic!() };
+                    let extra = extra.as_deref().unwrap_or_default();
+                    let entry = format!(
+                        r#""{key}":{{"start":{{"line":{line},"column":{column}}},"end":{{"line":{end_line},"column":{end_column}}}{extra}}}"#
+                    );
+                    match is_spaced {
+                        true => entry.replace(':', ": ").replace(",\"", ", \""),
+                        false => entry,
+                    }
+                })
+                .collect();
+            let between = if is_spaced { ", " } else { "," };
+            // A blank before the comma has them read one by one.
+            proptest::prop_assert_eq!(nodes(&entries, between), nodes(&entries, &format!(" {between}")));
+        }
     }
 }
