@@ -77,6 +77,8 @@ pub(crate) async fn measure(seed: u64) -> Result<String> {
             )?;
         }
     }
+    table += "\nAims: 20 uploads of 500,000 lines in 150 ms of CPU, 150 in 1 s, one more in 15 ms, 20,000 files cold in 300 ms. \
+              Real reports compress better than these, whose branches are made by chance.\n";
     Ok(table)
 }
 

@@ -236,8 +236,8 @@ pub(crate) fn measure(bench: &Bench, shape: Shape) -> Result<String> {
     let mut text = format!(
         "\n## Parsers\n\nOne core, best of several runs: report to merged evidence with fixed paths, {files} sources of about {lines} lines \
          (fewer in those of Istanbul, OpenCover and scoverage; gcov's report is of one source). Memory is the peak of the process, without and with the mapped report.\n\n\
-         | format | MB | lines | Hitline, MB/s | lines/s, M | reader | reader, MB/s | Hitline to reader | memory, own and all, MB |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}",
+         | format | MB | lines | Hitline, MB/s | aim, MB/s | lines/s, M | reader | reader, MB/s | Hitline to reader | memory, own and all, MB |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}",
         ours.concat()
     );
     text += &format!(
@@ -255,7 +255,7 @@ fn parser_row(bench: &Bench, report: &Report, parsed: &Result<Timed, String>) ->
     let name = report.kind.name();
     let parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(reason) => return Ok(format!("| {name} | {mb:.1} | | {reason} | | | | | |\n")),
+        Err(reason) => return Ok(format!("| {name} | {mb:.1} | | {reason} | | | | | | |\n")),
     };
     let reader = if report.kind.has_lines() {
         ["wc", "-l"].as_slice()
@@ -266,8 +266,9 @@ fn parser_row(bench: &Bench, report: &Report, parsed: &Result<Timed, String>) ->
     let read = best_mb_per_s(reader, &report.path, runs)?;
     let ours = mb / parsed.seconds;
     Ok(format!(
-        "| {name} | {mb:.1} | {} | {ours:.0} | {:.1} | `{}` | {read:.0} | {:.3} | {:.0}, {:.0} |\n",
+        "| {name} | {mb:.1} | {} | {ours:.0} | {} | {:.1} | `{}` | {read:.0} | {:.3} | {:.0}, {:.0} |\n",
         parsed.lines,
+        report.kind.aim_mb_per_s(),
         parsed.lines as f64 / 1e6 / parsed.seconds,
         reader.join(" "),
         ours / read,

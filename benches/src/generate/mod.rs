@@ -95,6 +95,15 @@ impl Kind {
         Kind::Lua,
     ];
 
+    /// How fast one core is to read it on the machines that Hitline is built on, in MB/s.
+    pub(crate) fn aim_mb_per_s(self) -> u32 {
+        match self {
+            Kind::Lcov | Kind::Cobertura | Kind::Jacoco | Kind::Clover | Kind::Go => 1500,
+            Kind::Istanbul | Kind::CoveragePy => 1200,
+            _ => 500,
+        }
+    }
+
     /// What people call it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -618,16 +618,17 @@ impl ArmRows {
         let mut are_missed = [false; ROWS];
         for row in 0..ROWS {
             let [before, comma, behind, _] = ends[row].map(|end| u64::from(end & !ROW_END));
+            // Rows of another form have any places, and what comes of these is not read.
             let length = behind.wrapping_sub(before).wrapping_sub(1);
-            let colon = 8 * comma.wrapping_sub(before).wrapping_sub(1);
-            let name = names[row] >> ((8_u64.wrapping_sub(length) * 8) % 64);
+            let colon = comma.wrapping_sub(before).wrapping_sub(1);
+            let name = names[row] >> (8_u64.wrapping_sub(length) % 8 * 8);
             let (last, single) = (takens[row] >> 56, takens[row] >> 48 & 0xff);
             let is_single = single == u64::from(b',');
             let is_digit = last.wrapping_sub(b'0'.into()) < 10;
             let is_bare = is_single & (last == u64::from(b'-'));
             let is_plain = (length.wrapping_sub(1) < 8) & (is_digit | is_bare);
             odd[row] = name & NOT_ASCII | u64::from(!is_plain);
-            short[row] = name ^ u64::from(b',' ^ b':') << (colon % 64);
+            short[row] = name ^ u64::from(b',' ^ b':') << (colon % 8 * 8);
             lengths[row] = length;
             are_missed[row] = is_bare | is_single & (last == u64::from(b'0'));
         }

@@ -585,8 +585,8 @@ impl<'t> Entry<'t> {
     #[inline(always)]
     fn read<S: Style>(&self) -> Option<(u64, Span)> {
         let [id, line, column, end_line, end_column] = self.numbers;
-        let is_entry = self.stands(S::KEY, 0, id.0)
-            & self.stands(S::OPEN_BEHIND_KEY, id.1, line.0)
+        let is_entry = self.stands(S::BEFORE_KEY, 0, id.0)
+            & self.stands(S::BEHIND_KEY, id.1, line.0)
             & self.stands(S::COLUMN, line.1, column.0)
             & self.stands(S::END, column.1, end_line.0)
             & self.stands(S::COLUMN, end_line.1, end_column.0)
@@ -619,12 +619,17 @@ impl<'t> Entry<'t> {
     }
 }
 
-/// How a tool writes a location, and an entry of a map of them.
+/// How a tool writes a location, and an entry of a map of them: what stands between the numbers.
 trait Style {
-    const KEY: &'static [u8];
-    const OPEN_BEHIND_KEY: &'static [u8];
+    /// Before the key of another entry than the first.
+    const BEFORE_KEY: &'static [u8];
+    /// Between a key and the line of its location.
+    const BEHIND_KEY: &'static [u8];
+    /// Before the line of a location.
     const OPEN: &'static [u8];
+    /// Between a line and its column.
     const COLUMN: &'static [u8];
+    /// Between the first column and the last line.
     const END: &'static [u8];
 }
 
@@ -634,16 +639,16 @@ struct Compact;
 struct Spaced;
 
 impl Style for Compact {
-    const KEY: &'static [u8] = br#",""#;
-    const OPEN_BEHIND_KEY: &'static [u8] = br#"":{"start":{"line":"#;
+    const BEFORE_KEY: &'static [u8] = br#",""#;
+    const BEHIND_KEY: &'static [u8] = br#"":{"start":{"line":"#;
     const OPEN: &'static [u8] = br#"{"start":{"line":"#;
     const COLUMN: &'static [u8] = br#","column":"#;
     const END: &'static [u8] = br#"},"end":{"line":"#;
 }
 
 impl Style for Spaced {
-    const KEY: &'static [u8] = br#", ""#;
-    const OPEN_BEHIND_KEY: &'static [u8] = br#"": {"start": {"line": "#;
+    const BEFORE_KEY: &'static [u8] = br#", ""#;
+    const BEHIND_KEY: &'static [u8] = br#"": {"start": {"line": "#;
     const OPEN: &'static [u8] = br#"{"start": {"line": "#;
     const COLUMN: &'static [u8] = br#", "column": "#;
     const END: &'static [u8] = br#"}, "end": {"line": "#;
