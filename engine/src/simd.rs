@@ -356,23 +356,30 @@ macro_rules! compiled_for {
     };
 }
 
+/// Calls a function that is compiled for what the level says that the processor has.
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::_pext_u64;
-
-    use super::{Level, Work};
-
-    compiled_for!(Wide, "avx2", "bmi1", "bmi2", "lzcnt", "popcnt");
-
-    impl Level for Wide {
-        #[inline(always)]
-        #[expect(unsafe_code, reason = "the processor has an instruction for it")]
-        fn extract(self, bits: u64, mask: u64) -> u64 {
-            // SAFETY: the processor has BMI2.
-            unsafe { _pext_u64(bits, mask) }
-        }
-    }
+macro_rules! call {
+    ($function:ident($($argument:expr),*)) => {{
+        #[expect(unsafe_code, reason = "what many bytes are is told at once")]
+        // SAFETY: the processor has all that the function is compiled for.
+        unsafe { $function($($argument),*) }
+    }};
 }
+
+/// Where [`ROW_END`] stands in the places of a row, the last of which has it; the others have `others` of it.
+#[cfg(target_arch = "x86_64")]
+const fn marks<const N: usize>(others: u16) -> i64 {
+    let (mut marks, mut at) = (0, 0);
+    while at < N {
+        let kept = if at == N - 1 { u16::MAX } else { others };
+        marks |= ((ROW_END & kept) as u64) << (16 * at);
+        at += 1;
+    }
+    marks as i64
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;

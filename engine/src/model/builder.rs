@@ -343,10 +343,10 @@ impl simd::Work for PlaceBranches<'_> {
             }
             // Where one stands does not depend on where the one before does: so the processor looks for several.
             let vectors = sorted.lines[from..].as_chunks().0;
-            let before = vectors[..VECTORS]
-                .iter()
-                .map(|lines| level.count_less(lines, branch.line));
-            let row = from + before.sum::<usize>();
+            let mut row = from;
+            for lines in &vectors[..VECTORS] {
+                row += level.count_less(lines, branch.line);
+            }
             if row >= rows || sorted.lines[row] != branch.line {
                 break;
             }

@@ -16,7 +16,7 @@ use std::arch::x86_64::{
     _mm512_testn_epi64_mask, _mm512_xor_si512, _pext_u64,
 };
 
-use super::{Field, Level, ROW_END, ROWS, RowForm, TEXT_BYTES, Text, Work, ZEROS};
+use super::{Field, Level, ROW_END, ROWS, RowForm, TEXT_BYTES, Text, Work, ZEROS, marks};
 
 compiled_for!(
     Wider,
@@ -30,15 +30,6 @@ compiled_for!(
     "lzcnt",
     "popcnt"
 );
-
-/// Calls a function that is compiled for what [`Wider`] says that the processor has.
-macro_rules! call {
-    ($function:ident($($argument:expr),*)) => {{
-        #[expect(unsafe_code, reason = "what many bytes are is told at once")]
-        // SAFETY: the processor has all that the function is compiled for.
-        unsafe { $function($($argument),*) }
-    }};
-}
 
 impl Level for Wider {
     #[inline(always)]
@@ -234,17 +225,6 @@ fn numbers(text: &Text, starts: &[u16; ROWS], ends: &[u16; ROWS]) -> [u64; ROWS]
         &mut numbers,
     );
     numbers
-}
-
-/// Where [`ROW_END`] stands in the places of a row, the last of which has it; the others have `others` of it.
-const fn marks<const N: usize>(others: u16) -> i64 {
-    let (mut marks, mut at) = (0, 0);
-    while at < N {
-        let kept = if at == N - 1 { u16::MAX } else { others };
-        marks |= ((ROW_END & kept) as u64) << (16 * at);
-        at += 1;
-    }
-    marks as i64
 }
 
 /// A text of which words are picked.
